@@ -1,0 +1,3 @@
+from ckptedit.cli import main
+
+main()

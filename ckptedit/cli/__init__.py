@@ -1,0 +1,65 @@
+"""The `ckptedit` command. A subcommand is a file in this folder and a line in COMMANDS.
+
+Nothing here or in a command's file may import torch, diffusers or transformers at the top: `--help`
+answers in under 0.4 s. Commands import what they need in their bodies.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from ckptedit.errors import CkptError
+
+COMMANDS = []  # names of modules in this folder, each with a function of the same name
+
+
+class ErrorsToExit(TyperGroup):
+    """Turns what can go wrong in any subcommand into one line on stderr and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        debug = ctx.params.get("debug", False)
+        try:
+            return super().invoke(ctx)
+        except CkptError as error:
+            if debug:
+                traceback.print_exc()
+            message = "; ".join([str(error), *getattr(error, "__notes__", [])])
+            typer.echo(f"error: {message}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted; nothing was written", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=ErrorsToExit, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True
+)
+
+
+@app.callback()
+def root(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    """Edit what text-to-image diffusion checkpoints know: safetensors in, safetensors out.
+
+    Example: ckptedit demo && ckptedit erase base.safetensors --concept "Van Gogh"
+    """
+
+
+for _name in COMMANDS:
+    _module = import_module(f"ckptedit.cli.{_name}")
+    app.command()(getattr(_module, _name))
+
+
+def main() -> None:
+    """The console script: dies quietly when the reader of a pipe goes away."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve small models
+    sys.exit(app())

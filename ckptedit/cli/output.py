@@ -1,0 +1,71 @@
+"""How results reach stdout. Progress and warnings go to stderr, so that stdout can be piped."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from math import isfinite
+from typing import Any, TypeVar
+
+import typer
+
+from ckptedit.progress import Track, silent
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+
+
+def as_json(report: dict[str, Any]) -> str:
+    """One JSON object with `schema_version`. JSON has no nan or infinity, so they become null."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **_finite(report)}, indent=2)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value
+
+
+def say(message: str) -> None:
+    """A line for people, on stderr."""
+    typer.echo(message, err=True)
+
+
+def tracker(quiet: bool = False) -> Track:
+    """Progress bars on stderr; none if quiet or if stderr is not a terminal."""
+    return silent if quiet or not sys.stderr.isatty() else _bar
+
+
+def _bar(
+    items: Iterable[T],
+    label: str,
+    total: int | None = None,
+    note: Callable[[], str] | None = None,
+) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=total, note="")
+        for item in items:
+            yield item
+            progress.update(task, advance=1, note=note() if note else "")

@@ -1,0 +1,1 @@
+"""Erasing concepts: vectors to a delta."""

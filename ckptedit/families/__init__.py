@@ -1,0 +1,1 @@
+"""What names mean: one constant per architecture."""

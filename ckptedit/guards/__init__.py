@@ -1,0 +1,1 @@
+"""What an edit may move: one file per guard."""

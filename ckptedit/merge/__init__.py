@@ -1,0 +1,1 @@
+"""Merging: deltas to a delta."""
