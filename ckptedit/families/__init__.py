@@ -1,1 +1,34 @@
-"""What names mean: one constant per architecture."""
+"""What names mean: the families of checkpoints, and how each spells its weights. Needs no torch."""
+
+from ckptedit.families.detect import FAMILIES, Layout, detect, layout
+from ckptedit.families.family import Blocks, Family
+from ckptedit.families.kv import KV, kv_weights, lora_name
+from ckptedit.families.ldm import to_ldm
+from ckptedit.families.mini import MINI
+from ckptedit.families.roles import Role, block_role
+from ckptedit.families.sd1 import SD1
+from ckptedit.families.sd2 import SD2
+from ckptedit.families.sdxl import SDXL
+from ckptedit.families.stored import Source, blocks_of, sources
+
+__all__ = [
+    "FAMILIES",
+    "KV",
+    "MINI",
+    "SD1",
+    "SD2",
+    "SDXL",
+    "Blocks",
+    "Family",
+    "Layout",
+    "Role",
+    "Source",
+    "block_role",
+    "blocks_of",
+    "detect",
+    "kv_weights",
+    "layout",
+    "lora_name",
+    "sources",
+    "to_ldm",
+]

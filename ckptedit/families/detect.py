@@ -1,0 +1,88 @@
+"""Which family a checkpoint belongs to, from its header alone."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, Protocol
+
+from ckptedit.errors import BadCheckpoint
+from ckptedit.families.family import UNET_PREFIXES, Family
+from ckptedit.families.mini import MINI
+from ckptedit.families.names import inverse, translate, unet_table
+from ckptedit.families.sd1 import SD1
+from ckptedit.families.sd2 import SD2
+from ckptedit.families.sdxl import SDXL
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (SD1, SD2, SDXL, MINI)}
+
+NOT_YET = {  # a tensor of an architecture without attn2 -> what users call it
+    "joint_blocks.0.": "Stable Diffusion 3",
+    "double_blocks.0.": "Flux",
+    "single_transformer_blocks.0.": "Flux",
+    "transformer_blocks.0.attn.add_k_proj": "Stable Diffusion 3 or Flux",
+}
+
+
+class HasShape(Protocol):
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+class Layout(NamedTuple):
+    """spelling: whose names; prefix: what stands before the UNet's names."""
+
+    spelling: Literal["ldm", "diffusers"]
+    prefix: str
+
+
+def layout(tensors: Mapping[str, HasShape]) -> Layout:
+    """Tells a single file's names from a diffusers folder's, with or without the other components.
+
+    Raises BadCheckpoint if there is no UNet with cross-attention.
+    """
+    for prefix in UNET_PREFIXES:
+        for name in tensors:
+            if name.startswith((f"{prefix}input_blocks.", f"{prefix}output_blocks.")):
+                return Layout("ldm", prefix)
+            if name.startswith((f"{prefix}down_blocks.", f"{prefix}up_blocks.")):
+                return Layout("diffusers", prefix)
+    raise BadCheckpoint(f"{_label(tensors)} {_what_else(tensors)}")
+
+
+def detect(tensors: Mapping[str, HasShape]) -> Family:
+    """Finds the family by the shape of one cross-attention weight.
+
+    tensors: a Checkpoint, or any mapping of names to things with a shape; no tensor is read
+    """
+    spelling, prefix = layout(tensors)
+    for family in FAMILIES.values():
+        found = tensors.get(prefix + _marker(family, spelling))
+        if found is not None and tuple(found.shape) == family.marker_shape:
+            return family
+    widths = sorted(
+        {info.shape[-1] for name, info in tensors.items() if name.endswith("attn2.to_k.weight")}
+    )
+    if not widths:
+        raise BadCheckpoint(f"{_label(tensors)} has no cross-attention: its UNet reads no text")
+    known = ", ".join(f"{f.name} (text width {f.text_width})" for f in FAMILIES.values())
+    raise BadCheckpoint(
+        f"{_label(tensors)} is of no known family: its cross-attention reads text of width "
+        f"{' and '.join(map(str, widths))}; known are {known}"
+    )
+
+
+def _marker(family: Family, spelling: str) -> str:
+    if spelling == "ldm":
+        return family.marker
+    return translate(family.marker, inverse(unet_table(family.blocks)))
+
+
+def _label(tensors: Mapping[str, HasShape]) -> str:
+    return str(getattr(tensors, "label", "the checkpoint"))
+
+
+def _what_else(tensors: Mapping[str, HasShape]) -> str:
+    for part, architecture in NOT_YET.items():
+        if any(part in name for name in tensors):
+            return f"looks like {architecture}, which is not supported: it has no attn2 weights"
+    if any(".self_attn." in name for name in tensors):
+        return "has no cross-attention weights: it looks like a language model or a text encoder"
+    return "has no cross-attention weights (attn2.to_k, attn2.to_v): it is no text-to-image UNet"

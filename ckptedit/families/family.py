@@ -1,0 +1,62 @@
+"""What sets one architecture of text-to-image checkpoints apart from another."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+UNET_PREFIXES = ("model.diffusion_model.", "unet.", "")  # single file, diffusers folder, bare file
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """How the blocks of a UNet are counted, from the largest resolution to the smallest.
+
+    layers:    residual blocks per level on the way down (one more on the way up)
+    attention: for each level, whether it reads text
+    """
+
+    layers: int
+    attention: tuple[bool, ...]
+
+    @property
+    def levels(self) -> int:
+        return len(self.attention)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """An architecture: all that the rest of the tool needs to know about its names and numbers.
+
+    text_width:   d, the width of the text embeddings that the K/V weights [out, d] read
+    marker:       a K/V weight under its single-file name, without the UNet's prefix
+    marker_width: its number of rows; with text_width it tells the families apart
+    text_prefix:  of the (first) text encoder in a single file, up to the names of `text_layout`
+    text_layout:  "clip" names as transformers has them, "open_clip" has packed q, k, v; "two" has
+                  both encoders (their embeddings are put side by side)
+    latent_scale: latents are multiplied by it after the VAE's encoder
+    prediction:   what the UNet puts out (the usual; a checkpoint does not say)
+    lora_names:   whose names LoRA loaders expect: diffusers' or the single file's
+    """
+
+    name: str
+    text_width: int
+    marker: str
+    marker_width: int
+    blocks: Blocks
+    text_prefix: str
+    text_layout: Literal["clip", "open_clip", "two"] = "clip"
+    unet_prefix: str = "model.diffusion_model."
+    vae_prefix: str = "first_stage_model."
+    latent_scale: float = 0.18215
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    lora_names: Literal["diffusers", "ldm"] = "diffusers"
+    folder: Path | None = None  # configs in the layout of a diffusers folder; a tokenizer, maybe
+
+    @property
+    def marker_shape(self) -> tuple[int, int]:
+        return (self.marker_width, self.text_width)
+
+
+def packaged(name: str) -> Path:
+    """The folder of configs that ships with the tool for this family."""
+    return Path(__file__).parent / name

@@ -1,0 +1,60 @@
+"""The K/V weights: the only ones in a UNet that read text."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ckptedit.errors import BadCheckpoint
+from ckptedit.families.detect import HasShape, detect, layout
+from ckptedit.families.family import UNET_PREFIXES, Family
+from ckptedit.families.names import inverse, translate, unet_table
+from ckptedit.families.roles import block_role
+
+KV_NAME = re.compile(r"\battn2\.to_([kv])\.weight$")
+
+
+class KV(NamedTuple):
+    """name: as stored; block: "IN01", "M00", "OUT03"; role: "k" or "v"."""
+
+    name: str
+    block: str
+    role: str
+
+
+def kv_weights(tensors: Mapping[str, HasShape]) -> list[KV]:
+    """Lists the cross-attention weights [out, d] of a checkpoint, in file order.
+
+    Copies outside the UNet (the averaged weights `model_ema.*` of old files) are not among them.
+    """
+    family, prefix = detect(tensors), layout(tensors).prefix
+    found = []
+    for name, info in tensors.items():
+        if not (match := KV_NAME.search(name)) or not name.startswith(prefix):
+            continue
+        if len(info.shape) != 2 or info.shape[1] != family.text_width:
+            shape = list(info.shape)
+            raise BadCheckpoint(f"{name} has shape {shape}, expected [out, {family.text_width}]")
+        place = block_role(name, layers=family.blocks.layers)
+        found.append(KV(name, place.block, match[1]))
+    return found
+
+
+def lora_name(name: str, family: Family) -> str:
+    """Spells a UNet weight as LoRA loaders know it: "lora_unet_down_blocks_0_attentions_0_..."
+
+    name: as stored, in either spelling, with or without prefix; ".weight" is dropped
+
+    For SD1 and SD2, A1111, ComfyUI and kohya's scripts take diffusers' module names with
+    underscores; for SDXL the single file's.
+    """
+    for prefix in UNET_PREFIXES:
+        if name.startswith(prefix):
+            module = name.removeprefix(prefix).removesuffix(".weight")
+            break
+    table = unet_table(family.blocks)
+    is_ldm = module.startswith(("input_blocks.", "middle_block.", "output_blocks."))
+    if family.lora_names == "ldm" and not is_ldm:
+        module = translate(module, table)
+    elif family.lora_names == "diffusers" and is_ldm:
+        module = translate(module, inverse(table))
+    return "lora_unet_" + module.replace(".", "_")

@@ -1,0 +1,13 @@
+"""The small model that ships with the tool: SD1's names and parts, text width 256."""
+
+from ckptedit.families.family import Blocks, Family, packaged
+
+MINI = Family(
+    name="mini",
+    text_width=256,
+    marker="input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+    marker_width=64,
+    blocks=Blocks(layers=1, attention=(True, True, False)),
+    text_prefix="cond_stage_model.transformer.",
+    folder=packaged("mini"),
+)

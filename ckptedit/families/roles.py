@@ -1,0 +1,137 @@
+"""Where in a model a tensor sits, told from its name alone, for tables and heat maps."""
+
+import re
+from typing import NamedTuple
+
+
+class Role(NamedTuple):
+    """A place in a model.
+
+    block:     "IN04", "M00", "OUT11" in a UNet (the 25-block scheme of merge tools), "TIME";
+               "ENC1", "DECM" in a VAE, "T07" in a text encoder, "L12" elsewhere; "EMB", "HEAD", "END"
+    role:      "k", "v", "q", "out" of the attention that reads text, or of a model's only one, and
+               "self.k" where there are both; "qkv", "ff", "norm", "conv", "proj", "time", "embed",
+               "head", "other"
+    component: "unet", "vae", "text", "text2", "model"
+    """
+
+    block: str
+    role: str
+    component: str
+
+
+COMPONENTS = (
+    ("model.diffusion_model.", "unet"),
+    ("unet.", "unet"),
+    ("first_stage_model.", "vae"),
+    ("vae.", "vae"),
+    ("conditioner.embedders.1.", "text2"),
+    ("text_encoder_2.", "text2"),
+    ("conditioner.embedders.", "text"),
+    ("text_encoder.", "text"),
+    ("text_model.", "text"),
+    ("cond_stage_model.", "text"),
+    ("transformer_blocks.", "model"),
+    ("input_blocks.", "unet"),
+    ("output_blocks.", "unet"),
+    ("middle_block.", "unet"),
+    ("down_blocks.", "unet"),
+    ("up_blocks.", "unet"),
+    ("mid_block.", "unet"),
+    ("time_embed", "unet"),
+    ("encoder.down", "vae"),
+    ("decoder.up", "vae"),
+    ("encoder.mid", "vae"),
+    ("decoder.mid", "vae"),
+)
+
+ATTENTION = r"\b(?:self_attn|cross_attn|attention|attn\w*|attentions\.\d+)"
+
+ROLES = (  # the first that fits wins
+    (r"\battn1\.to_([qkv])\b", r"self.\1"),
+    (r"\battn1\.to_out\b", "self.out"),
+    (rf"{ATTENTION}\.(?:to_)?([qkv])(?:_proj)?\b", r"\1"),
+    (rf"{ATTENTION}\.(?:self\.)?(q)uery\b", r"\1"),
+    (rf"{ATTENTION}\.(?:self\.)?(k)ey\b", r"\1"),
+    (rf"{ATTENTION}\.(?:self\.)?(v)alue\b", r"\1"),
+    (rf"{ATTENTION}\.(?:add_([qkv])_proj)\b", r"\1"),
+    (r"\b(?:qkv|in_proj\w*|c_attn|query_key_value)\b", "qkv"),
+    (rf"{ATTENTION}\.(?:\w+\.)?(?:to_out|out_proj|o_proj|proj_out|proj|proj_attn|dense)\b", "out"),
+    (r"\b(?:ff|mlp|fc[12]|feed_forward|block_sparse_moe)\b", "ff"),
+    (r"norm|\bln_|\b(?:in_layers|out_layers|out)\.0\b", "norm"),
+    (r"\b(?:time_emb\w*|emb_layers|label_emb|add_embedding)\b", "time"),
+    (r"\b(?:proj_in|proj_out)\b", "proj"),
+    (r"conv|\bin_layers\.2\b|\bout_layers\.3\b|\bout\.2\b|\binput_blocks\.0\.0\b", "conv"),
+    (r"\b(?:skip_connection|nin_shortcut|op)\b", "conv"),
+    (r"embed|\bwte\b|\bwpe\b", "embed"),
+    (r"\blm_head\b", "head"),
+)
+
+STACKS = (  # numbered layers of other models: what precedes the number, the block's letter
+    (r"\bdouble_blocks\.(\d+)\.", "D"),
+    (r"\bsingle_(?:transformer_)?blocks\.(\d+)\.", "S"),
+    (r"\bjoint_blocks\.(\d+)\.", "J"),
+    (r"\b(?:layers?|h|blocks?|transformer_blocks)\.(\d+)\.", "L"),
+)
+
+
+def block_role(name: str, *, layers: int = 2) -> Role:
+    """Tells block, role and component from a tensor's name, in LDM, diffusers or LLM spelling.
+
+    layers: residual blocks per level of the UNet (2 in every published Stable Diffusion); the block
+            scheme counts by it, and diffusers' names do not say it
+    """
+    found = next(((p, kind) for p, kind in COMPONENTS if name.startswith(p)), ("", "model"))
+    component = found[1]
+    if component == "unet":
+        block = _unet_block(name, layers + 1)
+    elif component == "vae":
+        block = _vae_block(name)
+    elif component in ("text", "text2"):
+        block = _numbered(name, ((r"\b(?:layers|resblocks)\.(\d+)\.", "T"),))
+    else:
+        block = _numbered(name, STACKS)
+    return Role(block, _role(name), component)
+
+
+def _role(name: str) -> str:
+    for pattern, role in ROLES:
+        if match := re.search(pattern, name):
+            return match.expand(role)
+    return "other"
+
+
+def _unet_block(name: str, stride: int) -> str:
+    if match := re.search(r"\binput_blocks\.(\d+)\.", name):
+        return f"IN{int(match[1]):02d}"
+    if match := re.search(r"\boutput_blocks\.(\d+)\.", name):
+        return f"OUT{int(match[1]):02d}"
+    if re.search(r"\b(?:middle_block|mid_block)\.", name):
+        return "M00"
+    if match := re.search(r"\bdown_blocks\.(\d+)\.(?:resnets|attentions)\.(\d+)\.", name):
+        return f"IN{stride * int(match[1]) + int(match[2]) + 1:02d}"
+    if match := re.search(r"\bdown_blocks\.(\d+)\.downsamplers\.", name):
+        return f"IN{stride * int(match[1]) + stride:02d}"
+    if match := re.search(r"\bup_blocks\.(\d+)\.(?:resnets|attentions)\.(\d+)\.", name):
+        return f"OUT{stride * int(match[1]) + int(match[2]):02d}"
+    if match := re.search(r"\bup_blocks\.(\d+)\.upsamplers\.", name):
+        return f"OUT{stride * int(match[1]) + stride - 1:02d}"
+    if "conv_in." in name:
+        return "IN00"
+    return "TIME" if re.search(r"\b(?:time_emb|label_emb|add_embedding)", name) else "END"
+
+
+def _vae_block(name: str) -> str:
+    half = "DEC" if "decoder." in name or "post_quant" in name else "ENC"
+    if match := re.search(r"\b(?:down|up|down_blocks|up_blocks)\.(\d+)\.", name):
+        return f"{half}{match[1]}"
+    return f"{half}M" if re.search(r"\bmid(?:_block)?\.", name) else half
+
+
+def _numbered(name: str, stacks: tuple[tuple[str, str], ...]) -> str:
+    for pattern, letter in stacks:
+        if match := re.search(pattern, name):
+            return f"{letter}{int(match[1]):02d}"
+    if re.search(r"embed|\bwte\b|\bwpe\b", name):
+        return "EMB"
+    return "HEAD" if "lm_head" in name else "END"

@@ -1,0 +1,13 @@
+"""Stable Diffusion 1.x: CLIP ViT-L/14, text width 768."""
+
+from ckptedit.families.family import Blocks, Family, packaged
+
+SD1 = Family(
+    name="sd1",
+    text_width=768,
+    marker="input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+    marker_width=320,
+    blocks=Blocks(layers=2, attention=(True, True, True, False)),
+    text_prefix="cond_stage_model.transformer.",
+    folder=packaged("sd1"),
+)
