@@ -25,6 +25,10 @@ class OutputExists(CkptError):
     """The output is there already, or is one of the inputs."""
 
 
+class Overflow(CkptError):
+    """A new value does not fit into the number format of its tensor, or is NaN."""
+
+
 class UnknownName(CkptError):
     """No method, model family or group of tensors has this name."""
 

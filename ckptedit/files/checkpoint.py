@@ -1,0 +1,165 @@
+"""A checkpoint as a table of tensors that are read when asked for.
+
+A single file, a sharded set with its index, and a folder of diffusers components look alike. In a
+folder the component's name comes first: `unet.conv_in.weight`, `text_encoder_2.text_model...`.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ckptedit.errors import BadCheckpoint
+from ckptedit.files import ledger
+from ckptedit.files.dtypes import decode, decode_into, number_type
+from ckptedit.files.header import BITS, TensorInfo
+from ckptedit.files.layout import Part, find_layout
+from ckptedit.files.names import escape
+from ckptedit.files.source import Source
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHUNK = 1 << 20  # bytes read at a time: large enough for the disk, small enough for the cache
+
+
+class Checkpoint(Mapping[str, TensorInfo]):
+    """name -> TensorInfo, in the order of the bytes on disk. Opening reads headers only."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Opens a .safetensors file, an index of shards, a folder, or `-` for stdin.
+
+        Raises BadCheckpoint if it is missing, malformed or inconsistent.
+        """
+        self.path = Path(path)
+        self.label = "<stdin>" if str(path) == "-" else escape(path)
+        self.layout = find_layout(path)
+        self.sources: list[Source] = []
+        self.metadata: dict[str, str] = {}
+        self._tensors: dict[str, tuple[TensorInfo, Source]] = {}
+        self._sha256: str | None = None
+        try:
+            for part in self.layout.parts:
+                self._add(part)
+            self._check_total()
+        except BaseException:
+            self.close()
+            raise
+
+    def _add(self, part: Part) -> None:
+        source = Source(part.path)
+        index = len(self.sources)
+        self.sources.append(source)
+        self.metadata = source.header.metadata | self.metadata
+        part.check(source.header, source.label)
+        for tensor in source.header.tensors:
+            name = part.prefix + tensor.name
+            if name in self._tensors:
+                raise BadCheckpoint(f"{self.label}: tensor {escape(name)} is in two shards")
+            info = TensorInfo(name, tensor.dtype, tensor.shape, tensor.offset, tensor.nbytes, index)
+            self._tensors[name] = info, source
+
+    def _check_total(self) -> None:
+        said, found = self.layout.total_bytes, sum(info.nbytes for _, info in self.items())
+        if said is not None and said != found:
+            raise BadCheckpoint(
+                f"{self.label}: its total_size is {said}, but the shards hold {found} bytes"
+            )
+
+    def __getitem__(self, name: str) -> TensorInfo:
+        return self._tensors[name][0]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    __eq__ = object.__eq__  # Mapping's would compare headers, and forbid hashing
+    __hash__ = object.__hash__
+
+    @property
+    def ledger(self) -> list[dict[str, Any]]:
+        """What was done to this checkpoint, oldest first."""
+        return ledger.read(self.metadata)
+
+    def read_into(self, name: str, buffer: Any, start: int = 0) -> None:
+        """Fills a writable buffer of bytes from the stored bytes of a tensor, from byte start on.
+
+        Raises BadCheckpoint if the file was truncated or changed since it was opened.
+        """
+        info, source = self._tensors[name]
+        if not 0 <= start <= start + memoryview(buffer).nbytes <= info.nbytes:
+            raise IndexError(f"bytes {start} on of tensor {escape(name)}, which has {info.nbytes}")
+        source.read_into(buffer, info.offset + start)
+
+    def raw(self, name: str) -> NDArray[np.uint8]:
+        """The stored bytes: [nbytes] uint8, in memory of their own."""
+        buffer = np.empty(self[name].nbytes, np.uint8)
+        self.read_into(name, buffer)
+        return buffer
+
+    def chunks(self, name: str, size: int = CHUNK) -> Iterator[memoryview]:
+        """The stored bytes in pieces of `size`; the next piece overwrites the one before."""
+        left = self[name].nbytes
+        buffer = memoryview(bytearray(min(size, left)))
+        for start in range(0, left, size):
+            piece = buffer[: min(size, left - start)]
+            self.read_into(name, piece, start)
+            yield piece
+
+    def values(self, name: str) -> NDArray[Any]:  # type: ignore[override]
+        """The numbers, exactly: [*shape] float32; float64 if stored so; integers and bools too.
+
+        Raises BadCheckpoint if a BOOL is neither 0 nor 1.
+        """
+        info = self[name]
+        if number_type(info.dtype) != np.float32 or info.dtype == "F32":
+            raw = self.raw(name)
+            if info.dtype == "BOOL" and raw.max(initial=0) > 1:
+                raise BadCheckpoint(f"{self.label}: tensor {escape(name)} has bools beyond 0 and 1")
+            return decode(raw, info.dtype).reshape(info.shape)
+        out = np.empty(info.numel, np.float32)
+        start = 0
+        for piece in self.chunks(name, CHUNK // 8):
+            count = len(piece) * 8 // BITS[info.dtype]
+            decode_into(np.frombuffer(piece, np.uint8), info.dtype, out[start : start + count])
+            start += count
+        return out.reshape(info.shape)
+
+    def tensor(self, name: str) -> "Tensor":
+        """A torch tensor of the stored dtype and shape on the CPU, in memory of its own."""
+        from ckptedit.files.torch_dtypes import from_raw
+
+        return from_raw(self.raw(name), self[name])
+
+    def data_sha256(self) -> str:
+        """The digest of the tensors' bytes in order; the header does not count. Hex, cached."""
+        if self._sha256 is None:
+            digest = hashlib.sha256()
+            for name in self:
+                for piece in self.chunks(name):
+                    digest.update(piece)
+            self._sha256 = digest.hexdigest()
+        return self._sha256
+
+    def require_unchanged(self) -> None:
+        """Raises BadCheckpoint if a file of it was written to since it was opened."""
+        for source in self.sources:
+            source.require_unchanged()
+
+    def close(self) -> None:
+        for source in self.sources:
+            source.close()
+
+    def __enter__(self) -> "Checkpoint":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

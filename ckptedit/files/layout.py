@@ -1,0 +1,161 @@
+"""Which files make up a checkpoint: one, the shards that an index lists, or a folder of components.
+
+Shard names and symlinks in a folder are text from strangers. A file counts only if it lies in the
+folder that the user named, or in the `blobs` of the Hugging Face cache that the folder belongs to.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ckptedit.errors import BadCheckpoint
+from ckptedit.files.header import MAX_HEADER, Header, strict_json
+from ckptedit.files.names import escape
+
+SUFFIX = ".safetensors"
+INDEX_SUFFIX = ".safetensors.index.json"
+WEIGHTS = ("diffusion_pytorch_model", "model")  # what diffusers and transformers call their files
+PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+FIRST = ("transformer", "unet", "text_encoder", "text_encoder_2", "text_encoder_3", "vae")
+
+SINGLE, SHARDS, FOLDER = "single file", "shards", "diffusers folder"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One safetensors file of a checkpoint."""
+
+    path: Path | str
+    prefix: str = ""  # of its tensor names in the checkpoint: "unet."
+    names: frozenset[str] | None = None  # what the index says is in it
+
+    def check(self, header: Header, label: str) -> None:
+        """Raises BadCheckpoint unless the file holds just what the index says."""
+        if self.names is None:
+            return
+        wrong = self.names ^ {tensor.name for tensor in header.tensors}
+        if wrong:
+            name = min(wrong)
+            kind = "lacks" if name in self.names else "has, unknown to the index,"
+            raise BadCheckpoint(f"{label}: {kind} the tensor {escape(name)}")
+
+
+@dataclass(frozen=True)
+class Layout:
+    kind: str  # SINGLE, SHARDS or FOLDER
+    parts: tuple[Part, ...]
+    folder: Path | None = None  # where the parts are, unless it is a single file
+    total_bytes: int | None = None  # of all tensors, as an index says
+
+
+def find_layout(path: str | Path) -> Layout:
+    """Finds the files of a checkpoint. Raises BadCheckpoint if there are none, or too many."""
+    if str(path) == "-":
+        return Layout(SINGLE, (Part("-"),))
+    path = Path(path)
+    if path.is_dir():
+        return _folder(path)
+    return _index(path) if path.name.endswith(".json") else Layout(SINGLE, (Part(path),))
+
+
+def _folder(path: Path) -> Layout:
+    """A folder of components, or one whose own weights are meant."""
+    own = _weights(path)
+    if own is not None:
+        return find_layout(own)
+    components = [child.name for child in path.iterdir() if child.is_dir() and _weights(child)]
+    if not components:
+        raise BadCheckpoint(f"{escape(path)}: no safetensors files in this folder{_hint(path)}")
+    components.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+    parts = []
+    for name in components:
+        weights = _weights(path / name)
+        assert weights is not None  # those without were left out
+        inner = find_layout(_inside(path, weights))
+        parts += [Part(part.path, f"{name}.", part.names) for part in inner.parts]
+    return Layout(FOLDER, tuple(parts), path)
+
+
+def _weights(folder: Path) -> Path | None:
+    """The one checkpoint in a folder: full precision before a variant such as fp16."""
+    for stem in WEIGHTS:
+        for name in (f"{stem}{SUFFIX}", f"{stem}{INDEX_SUFFIX}"):
+            if (folder / name).is_file():
+                return folder / name
+    variants = [p for stem in WEIGHTS for p in sorted(folder.glob(f"{stem}.*{SUFFIX}"))]
+    variants += [p for stem in WEIGHTS for p in sorted(folder.glob(f"{stem}{SUFFIX}.index.*.json"))]
+    if len(variants) > 1:
+        names = ", ".join(escape(variant.name) for variant in variants)
+        raise BadCheckpoint(f"{escape(folder)}: which of {names}? give the file itself")
+    return variants[0] if variants else None
+
+
+def _hint(path: Path) -> str:
+    found = [p for p in [*path.glob("*"), *path.glob("*/*")] if p.suffix in PICKLES]
+    return f"; convert {escape(found[0].name)}, a pickle, to safetensors first" if found else ""
+
+
+def _index(path: Path) -> Layout:
+    """Reads the index of a sharded set: {"metadata": {...}, "weight_map": {tensor: file}}."""
+    label = escape(path)
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_HEADER + 1)
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise BadCheckpoint(f"{label}: {reason}") from error
+    try:
+        return _parse_index(path, text)
+    except BadCheckpoint as error:
+        raise BadCheckpoint(f"{label}: {error}") from error
+
+
+def _parse_index(path: Path, text: bytes) -> Layout:
+    if len(text) > MAX_HEADER:
+        raise BadCheckpoint(f"an index of more than {MAX_HEADER} bytes")
+    parsed = strict_json(text, "the index", floats=True)
+    weight_map = parsed.get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise BadCheckpoint("not an index of shards: it has no weight_map")
+    shards: dict[str, set[str]] = {}
+    for tensor, shard in weight_map.items():
+        if not isinstance(shard, str):
+            raise BadCheckpoint(f"the shard of {escape(tensor)} is not a name")
+        shards.setdefault(shard, set()).add(tensor)
+    parts = tuple(
+        Part(_inside(path.parent, path.parent / plain_name(shard)), "", frozenset(names))
+        for shard, names in sorted(shards.items())
+    )
+    return Layout(SHARDS, parts, path.parent, _total(parsed))
+
+
+def _total(parsed: dict[str, Any]) -> int | None:
+    metadata = parsed.get("metadata")
+    total = metadata.get("total_size") if isinstance(metadata, dict) else None
+    return int(total) if isinstance(total, int | float) else None
+
+
+def plain_name(shard: str) -> str:
+    """The name of a shard, if it is one: no folder, no trick. Raises BadCheckpoint."""
+    if Path(shard).name != shard or "\\" in shard or "\0" in shard:
+        raise BadCheckpoint(f"the shard name {escape(shard)} leaves the folder")
+    if not shard.endswith(SUFFIX) or shard == SUFFIX:
+        raise BadCheckpoint(f"the shard name {escape(shard)} does not end in {SUFFIX}")
+    return shard
+
+
+def _inside(folder: Path, path: Path) -> Path:
+    """The file behind path, if it lies in the folder or in the blobs of its Hub cache."""
+    real, home = path.resolve(), folder.resolve()
+    allowed = [home]
+    if home.parent.name == "snapshots":  # models--NAME/snapshots/REVISION -> models--NAME/blobs
+        allowed.append(home.parent.parent / "blobs")
+    elif home.parent.parent.name == "snapshots":  # a component of a snapshot
+        allowed.append(home.parent.parent.parent / "blobs")
+    if not any(real.is_relative_to(root) for root in allowed):
+        raise BadCheckpoint(
+            f"{escape(path.name)} is a link that leaves the folder; put the file itself there"
+        )
+    if not real.is_file():
+        raise BadCheckpoint(f"the shard {escape(path.name)} is missing")
+    return path

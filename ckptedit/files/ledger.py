@@ -1,0 +1,82 @@
+"""The ledger: what was done to a checkpoint, carried in its own metadata.
+
+`__metadata__["ckptedit.ledger"]` is a JSON array of objects, oldest first. It holds no paths and no
+time of day, so that the same edit writes the same bytes.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any
+
+from ckptedit import __version__
+from ckptedit.errors import BadCheckpoint
+
+KEY = "ckptedit.ledger"
+
+# what says which file this is; untrue once a tensor has changed
+IDENTITY = ("sshs_", "modelspec.hash_sha256", "modelspec.thumbnail", "thumbnail")
+
+
+def entry(
+    operation: str,
+    options: Mapping[str, Any],
+    parent_sha256: str,
+    *,
+    seed: int | None = None,
+    **facts: Any,
+) -> dict[str, Any]:
+    """One line of the ledger.
+
+    operation: the command, "erase"; options: resolved, of a path only the last part is kept
+    parent_sha256: of the tensor data of the checkpoint that was edited
+    facts: more that later commands read, such as concepts=[...], kind, anchor
+    """
+    line = {
+        "operation": operation,
+        "options": _plain(options),
+        "parent_sha256": parent_sha256,
+        "tool": f"ckptedit {__version__}",
+        **_plain(facts),
+    }
+    if seed is not None:
+        line["seed"] = seed
+    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+        line["date"] = datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return line
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.name if isinstance(value, PurePath) else value
+
+
+def append(metadata: Mapping[str, str], line: Mapping[str, Any]) -> dict[str, str]:
+    """Metadata for the edited checkpoint: the entry is added, stale identities are left out.
+
+    A `format` is added if there is none: transformers refuses metadata without.
+    """
+    lines = [*read(metadata), dict(line)]
+    text = json.dumps(lines, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return {"format": "pt", **without_identity(metadata), KEY: text}
+
+
+def without_identity(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Metadata without the hashes and thumbnails of the file that it came from."""
+    return {key: text for key, text in metadata.items() if not key.startswith(IDENTITY)}
+
+
+def read(metadata: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The entries, oldest first; none if there is no ledger. Raises BadCheckpoint if malformed."""
+    try:
+        lines = json.loads(metadata.get(KEY, "[]"))
+    except (ValueError, RecursionError) as error:
+        raise BadCheckpoint(f"the ledger in its metadata ({KEY}) is not JSON") from error
+    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+        raise BadCheckpoint(f"the ledger in its metadata ({KEY}) is not a list of entries")
+    return lines

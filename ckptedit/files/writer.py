@@ -1,0 +1,175 @@
+"""Writes checkpoints: header first, then the tensors in order, as they come."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ckptedit.errors import Incompatible
+from ckptedit.files.checkpoint import Checkpoint
+from ckptedit.files.dtypes import encode, number_type
+from ckptedit.files.header import Spec, TensorInfo, pack_header
+from ckptedit.files.ledger import without_identity
+from ckptedit.files.names import escape
+from ckptedit.files.target import Sink, check_output, open_target
+
+Buffer: TypeAlias = Any  # bytes, bytearray, memoryview, or a contiguous numpy array of any dtype
+Edit: TypeAlias = Any  # numpy array, torch tensor, or a function without arguments that returns one
+
+THREAD_FROM = 1 << 18  # bytes; hashing less costs no more than handing it to another thread
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    path: Path
+    sha256: str  # of the tensor data, without the header
+
+
+def write(
+    target: str | Path,
+    specs: Sequence[Spec | TensorInfo],
+    data: Iterable[Buffer | Iterable[Buffer]],
+    metadata: Mapping[str, str],
+    *,
+    force: bool = False,
+    inputs: Sequence[Checkpoint] = (),
+    in_place: bool = False,
+) -> Written:
+    """Writes a checkpoint whose tensors are computed one after the other.
+
+    target: a file, or `-` for stdout; specs: the tensors, in the order of the file
+    data: for each of them its stored bytes, as one buffer or several; asked for one at a time, so
+    a generator may reuse its buffer
+    inputs: what data is read from; in_place: whether one of them may be overwritten
+    Raises OutputExists, WriteFailed (disk full), Incompatible (data does not fit specs) and
+    BadCheckpoint (an input changed meanwhile); then there is nothing new at target.
+    """
+    check_output(target, inputs, force=force, in_place=in_place)
+    header = pack_header(specs, metadata)
+    size = len(header) + sum(spec.nbytes for spec in specs)
+    with open_target(target, size, replace=force or in_place) as sink, _hashing(sink) as hashed:
+        sink.write(memoryview(header))
+        for spec, item in zip(specs, data, strict=True):
+            hashed.write_tensor(spec, item)
+        for checkpoint in inputs:
+            checkpoint.require_unchanged()
+    return Written(Path(target), hashed.digest.hexdigest())
+
+
+def write_edited(
+    target: str | Path,
+    base: Checkpoint,
+    edits: Mapping[str, Edit],
+    *,
+    metadata: Mapping[str, str] | None = None,
+    force: bool = False,
+    in_place: bool = False,
+) -> Written:
+    """Writes base with some tensors replaced; everything else stays bit for bit.
+
+    edits: name -> new values in float32 or float64, or in the stored dtype (a torch tensor, a
+    numpy array, or a uint8 array of the stored bytes), or a function that returns them, called in
+    file order; rounded once to the stored dtype
+    metadata: instead of base's own, less what identified the old file
+    Raises Incompatible if a name or shape is not base's, Overflow, and what `write` raises.
+    """
+    unknown = edits.keys() - base.keys()
+    if unknown:
+        raise Incompatible(f"{base.label} has no tensor {escape(min(unknown))}")
+    kept = dict(base.metadata if metadata is None else metadata)
+    return write(
+        target,
+        [base[name] for name in base],
+        (stored_bytes(edits[name], base[name]) if name in edits else base.chunks(name)
+         for name in base),
+        without_identity(kept) if edits else kept,
+        force=force,
+        inputs=[base],
+        in_place=in_place,
+    )  # fmt: skip
+
+
+def stored_bytes(edit: Edit, info: TensorInfo) -> Buffer:
+    """An edit as the bytes to store for a tensor. Raises Incompatible or Overflow."""
+    value = edit() if callable(edit) and not hasattr(edit, "dtype") else edit
+    if not isinstance(value, np.ndarray):
+        value = _from_torch(value, info)
+    if value.dtype == np.uint8 and value.shape == (info.nbytes,) and info.dtype != "U8":
+        return value
+    if value.shape != info.shape:
+        raise Incompatible(
+            f"tensor {escape(info.name)} has the shape {list(info.shape)}, "
+            f"its new values {list(value.shape)}"
+        )
+    if value.dtype not in (np.float32, np.float64) and value.dtype == _stored_type(info):
+        return np.ascontiguousarray(value)
+    return encode(value, info.dtype, name=info.name)
+
+
+def _stored_type(info: TensorInfo) -> np.dtype[Any]:
+    return np.dtype(np.float16) if info.dtype == "F16" else number_type(info.dtype)
+
+
+def _from_torch(value: Any, info: TensorInfo) -> np.ndarray[Any, Any]:
+    """Stored bytes if the dtype is the stored one, else float32 or float64 values."""
+    import torch
+
+    from ckptedit.files.torch_dtypes import TORCH, to_raw
+
+    if tuple(value.shape) == info.shape and value.dtype == TORCH.get(info.dtype):
+        if value.dtype in (torch.float32, torch.float64):  # encode looks for NaN and Inf
+            return np.asarray(value.detach().cpu().numpy())
+        return to_raw(value)
+    wide = value.detach().cpu()
+    return np.asarray((wide if wide.dtype == torch.float64 else wide.float()).numpy())
+
+
+class _Hashed:
+    """Writes to a sink while another thread hashes the same bytes."""
+
+    def __init__(self, sink: Sink, pool: ThreadPoolExecutor) -> None:
+        self.sink, self.pool, self.digest = sink, pool, hashlib.sha256()
+
+    def write_tensor(self, spec: Spec | TensorInfo, item: Buffer | Iterable[Buffer]) -> None:
+        left = spec.nbytes
+        for buffer in _buffers(item):
+            left -= buffer.nbytes
+            if left < 0:
+                break
+            self._write(buffer)
+        if left:
+            raise Incompatible(
+                f"tensor {escape(spec.name)} takes {spec.nbytes} bytes as {spec.dtype} "
+                f"{list(spec.shape)}, but its data has {'more' if left < 0 else 'less'}"
+            )
+
+    def _write(self, buffer: memoryview) -> None:
+        if buffer.nbytes < THREAD_FROM:
+            self.digest.update(buffer)
+            self.sink.write(buffer)
+            return
+        hashing = self.pool.submit(self.digest.update, buffer)
+        try:
+            self.sink.write(buffer)
+        finally:
+            hashing.result()  # the buffer may be reused after this
+
+
+@contextmanager
+def _hashing(sink: Sink) -> Iterator[_Hashed]:
+    with ThreadPoolExecutor(1, "sha256") as pool:
+        yield _Hashed(sink, pool)
+
+
+def _buffers(item: Buffer | Iterable[Buffer]) -> Iterator[memoryview]:
+    if isinstance(item, bytes | bytearray | memoryview | np.ndarray):
+        item = [item]
+    for buffer in item:
+        flat = np.ascontiguousarray(buffer).reshape(-1).view(np.uint8)
+        if flat.size:
+            yield flat.data
