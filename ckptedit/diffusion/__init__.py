@@ -1,1 +1,26 @@
-"""Vectors to pictures."""
+"""Vectors to pictures: a checkpoint's UNet, VAE and noise schedule, and sampling from them."""
+
+from ckptedit.diffusion.device import choose_threads, resolve_device, threads
+from ckptedit.diffusion.model import Denoiser, Model, kv_parameters, load_kv, open_model
+from ckptedit.diffusion.noise import noise_for, noises_for
+from ckptedit.diffusion.sampling import decode, encode_pictures, sample, sample_latents, solve
+from ckptedit.diffusion.schedule import Schedule
+
+__all__ = [
+    "Denoiser",
+    "Model",
+    "Schedule",
+    "choose_threads",
+    "decode",
+    "encode_pictures",
+    "kv_parameters",
+    "load_kv",
+    "noise_for",
+    "noises_for",
+    "open_model",
+    "resolve_device",
+    "sample",
+    "sample_latents",
+    "solve",
+    "threads",
+]

@@ -35,6 +35,7 @@ class Family:
                   both encoders (their embeddings are put side by side)
     latent_scale: latents are multiplied by it after the VAE's encoder
     prediction:   what the UNet puts out (the usual; a checkpoint does not say)
+    guidance:     the scale of classifier-free guidance that pictures are usually made with
     lora_names:   whose names LoRA loaders expect: diffusers' or the single file's
     """
 
@@ -49,6 +50,7 @@ class Family:
     vae_prefix: str = "first_stage_model."
     latent_scale: float = 0.18215
     prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    guidance: float = 7.5
     lora_names: Literal["diffusers", "ldm"] = "diffusers"
     folder: Path | None = None  # configs in the layout of a diffusers folder; a tokenizer, maybe
 

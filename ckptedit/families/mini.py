@@ -5,9 +5,10 @@ from ckptedit.families.family import Blocks, Family, packaged
 MINI = Family(
     name="mini",
     text_width=256,
-    marker="input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
-    marker_width=64,
-    blocks=Blocks(layers=1, attention=(True, True, False)),
+    marker="input_blocks.3.1.transformer_blocks.0.attn2.to_k.weight",
+    marker_width=128,
+    blocks=Blocks(layers=1, attention=(False, True, False)),
     text_prefix="cond_stage_model.transformer.",
+    guidance=3.0,
     folder=packaged("mini"),
 )

@@ -8,7 +8,7 @@ class Role(NamedTuple):
     """A place in a model.
 
     block:     "IN04", "M00", "OUT11" in a UNet (the 25-block scheme of merge tools), "TIME";
-               "ENC1", "DECM" in a VAE, "T07" in a text encoder, "L12" elsewhere; "EMB", "HEAD", "END"
+               "ENC1", "DECM" in a VAE, "T07" in a text encoder, "L12" elsewhere; "EMB", "HEAD"
     role:      "k", "v", "q", "out" of the attention that reads text, or of a model's only one, and
                "self.k" where there are both; "qkv", "ff", "norm", "conv", "proj", "time", "embed",
                "head", "other"

@@ -1,1 +1,1 @@
-"""Words to vectors."""
+"""Words to vectors: tokenizer, encoder, sentence frames, a lexicon, and subspaces of embeddings."""

@@ -1,0 +1,139 @@
+"""A checkpoint as a model that runs: built from our own configs and names, strictly, offline."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module, Parameter
+
+from ckptedit.diffusion.device import resolve_device
+from ckptedit.diffusion.schedule import Schedule
+from ckptedit.errors import Incompatible
+from ckptedit.families import Family, blocks_of, detect
+from ckptedit.families.family import UNET_PREFIXES
+from ckptedit.families.load import load_component, read_config
+from ckptedit.families.names import inverse, translate, unet_table
+from ckptedit.files import Checkpoint
+from ckptedit.text.encoder import TextEncoder, load_text_encoder
+
+
+class Denoiser:
+    """A UNet as a function: noised latents, timesteps and text to the noise it sees."""
+
+    def __init__(self, unet: Module, schedule: Schedule) -> None:
+        self.unet = unet
+        self.schedule = schedule
+
+    def __call__(self, latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        """latents [b, c, h, w], t [b] in 0..999, text [b, L, d] -> noise [b, c, h, w]."""
+        output = self.unet(latents, t, encoder_hidden_states=text, return_dict=False)[0]
+        return self.schedule.to_epsilon(output, latents, t)
+
+
+class Model:
+    """The parts of a checkpoint, each loaded when first used, in float32 and without gradients."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        family: Family,
+        *,
+        device: torch.device,
+        tokenizer: Path | None = None,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.family = family
+        self.device = device
+        self.batch = 32  # pictures that go through the UNet at once; more do not make it faster
+        self._tokenizer = tokenizer
+
+    @cached_property
+    def unet(self) -> Module:
+        def build(config: dict[str, Any]) -> Module:
+            from diffusers import UNet2DConditionModel
+
+            return UNet2DConditionModel.from_config(config)
+
+        return load_component(self.checkpoint, self.family, "unet", build=build).to(self.device)
+
+    @cached_property
+    def vae(self) -> Module:
+        def build(config: dict[str, Any]) -> Module:
+            from diffusers import AutoencoderKL
+
+            return AutoencoderKL.from_config(config)
+
+        return load_component(self.checkpoint, self.family, "vae", build=build).to(self.device)
+
+    @cached_property
+    def text(self) -> TextEncoder:
+        encoder = load_text_encoder(self.checkpoint, self.family, tokenizer=self._tokenizer)
+        return encoder.to(self.device)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        return Schedule(read_config(self.family, "scheduler"))
+
+    @property
+    def denoiser(self) -> Denoiser:
+        return Denoiser(self.unet, self.schedule)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The number format of sampling; float32 unless the device is a GPU."""
+        half = self.device.type == "cuda"
+        return torch.autocast("cuda", torch.float16) if half else nullcontext()
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """[c, h, w] of one latent."""
+        config = read_config(self.family, "unet")
+        return (config["in_channels"], config["sample_size"], config["sample_size"])
+
+
+def open_model(
+    checkpoint: Checkpoint | str | Path,
+    *,
+    device: str = "cpu",
+    tokenizer: Path | None = None,
+    family: Family | None = None,
+) -> Model:
+    """Opens a checkpoint to run it. Reads the header only; weights follow when they are used.
+
+    device:    "auto", "cpu", "cuda", "cuda:N", "mps"
+    tokenizer: a folder or file, for families whose vocabulary does not ship with the tool
+    family:    default: detected
+    """
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(checkpoint)
+    found = family or detect(checkpoint)
+    return Model(checkpoint, found, device=resolve_device(device), tokenizer=tokenizer)
+
+
+def kv_parameters(unet: Module, names: Mapping[str, Any] | list[str]) -> dict[str, Parameter]:
+    """The live parameters of a UNet behind K/V weights as stored, in that order."""
+    config: Any = unet.config
+    to_diffusers = inverse(unet_table(blocks_of(config)))
+    parameters = dict(unet.named_parameters())
+    found = {}
+    for name in names:
+        prefix = next(p for p in UNET_PREFIXES if name.startswith(p))
+        bare = name.removeprefix(prefix)
+        found[name] = parameters[bare if bare in parameters else translate(bare, to_diffusers)]
+    return found
+
+
+@torch.no_grad()
+def load_kv(unet: Module, weights: Mapping[str, Tensor]) -> None:
+    """Replaces K/V weights of a live UNet in place.
+
+    weights: name as stored in the checkpoint -> [out, d], any float dtype, any device
+    """
+    for name, parameter in kv_parameters(unet, weights).items():
+        if parameter.shape != weights[name].shape:
+            theirs = list(weights[name].shape)
+            raise Incompatible(f"{name} is {list(parameter.shape)} in the model and {theirs} here")
+        parameter.copy_(weights[name])

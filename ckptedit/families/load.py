@@ -1,0 +1,86 @@
+"""Filling a model's parameters from a checkpoint: all, in shape and finite, or an error.
+
+Imports torch, so it is not among the names that `ckptedit.families` re-exports.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from ckptedit.errors import BadCheckpoint
+from ckptedit.families.family import Family
+from ckptedit.families.stored import Component, Source, sources
+from ckptedit.files import Checkpoint
+
+M = TypeVar("M", bound=Module)
+
+
+def read_config(family: Family, component: Component | str) -> dict[str, Any]:
+    """A component's config, from the folder that ships with the tool."""
+    name = "scheduler_config.json" if component == "scheduler" else "config.json"
+    path = (family.folder or Path()) / component / name
+    if family.folder is None or not path.exists():
+        raise BadCheckpoint(
+            f"{family.name} models cannot be run: no {component} config ships with the tool "
+            f"(commands that only read or edit weights work)"
+        )
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return config
+
+
+def load_component(
+    checkpoint: Checkpoint,
+    family: Family,
+    component: Component,
+    *,
+    build: Callable[[dict[str, Any]], M],
+) -> M:
+    """Builds a component from the family's config and fills it from the checkpoint.
+
+    build:   makes the module from its config; it is called where parameters cost nothing
+    returns: the module on the CPU in float32, in evaluation mode, without gradients
+    """
+    config = read_config(family, component)
+    with torch.device("meta"):
+        module = build(config)
+    parameters = module.state_dict()
+    found = sources(checkpoint, family, component, parameters=parameters, config=config)
+    module = module.to_empty(device="cpu")
+    _restore_position_ids(module)
+    with torch.no_grad():
+        for name, parameter in module.state_dict().items():
+            parameter.copy_(read(checkpoint, found[name], parameter.shape))
+    return module.eval().requires_grad_(False)
+
+
+def read(checkpoint: Checkpoint, source: Source, shape: torch.Size) -> Tensor:
+    """Reads one parameter, [*shape], in the stored dtype; refuses another shape, NaN and Inf."""
+    stored = checkpoint.tensor(source.name)
+    tensor = stored if source.part is None else stored.chunk(3)[source.part]
+    if tensor.shape == (*shape, 1, 1):  # the VAE's attention is a 1x1 convolution in single files
+        tensor = tensor[:, :, 0, 0]
+    if tensor.shape != shape:
+        raise BadCheckpoint(
+            f"{checkpoint.label}: {source.name} has shape {list(stored.shape)}, "
+            f"expected {list(shape)}"
+        )
+    tensor = tensor.float()
+    if not torch.isfinite(tensor).all():
+        raise BadCheckpoint(f"{checkpoint.label}: {source.name} holds NaN or Inf")
+    return tensor
+
+
+def _restore_position_ids(module: Module) -> None:
+    """Fills the buffers that no file stores: CLIP's position_ids, 0, 1, 2 ... in [1, positions]."""
+    stored = module.state_dict()
+    for name, buffer in module.named_buffers():
+        if name in stored:
+            continue
+        if not name.endswith("position_ids"):
+            raise BadCheckpoint(f"do not know how to fill the buffer {name}")
+        buffer.copy_(torch.arange(buffer.shape[-1]).expand_as(buffer))

@@ -1,0 +1,131 @@
+"""A Stable Diffusion small enough to run in milliseconds, with random weights, as a file.
+
+Its own family: SD1's names, text width 32, 16 x 16 pictures.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from ckptedit.families import SD1, Blocks, Family, to_ldm
+from ckptedit.text.tokenizer import byte_alphabet
+
+WORDS = "a the in of style photo painting cat dog castle tree van gogh monet hokusai empty"
+UNET = {
+    "_class_name": "UNet2DConditionModel",
+    "sample_size": 8,
+    "in_channels": 4,
+    "out_channels": 4,
+    "layers_per_block": 1,
+    "block_out_channels": [32, 64],
+    "norm_num_groups": 8,
+    "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
+    "cross_attention_dim": 32,
+    "attention_head_dim": 4,
+}
+VAE = {
+    "_class_name": "AutoencoderKL",
+    "in_channels": 3,
+    "out_channels": 3,
+    "latent_channels": 4,
+    "block_out_channels": [32, 64],
+    "norm_num_groups": 8,
+    "down_block_types": ["DownEncoderBlock2D"] * 2,
+    "up_block_types": ["UpDecoderBlock2D"] * 2,
+    "layers_per_block": 1,
+    "sample_size": 16,
+    "scaling_factor": 0.18215,
+}
+SCHEDULER = {
+    "_class_name": "DPMSolverMultistepScheduler",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "steps_offset": 1,
+}
+INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
+    "safety_checker": [None, None],
+    "feature_extractor": [None, None],
+    "image_encoder": [None, None],
+    "requires_safety_checker": False,
+}
+
+
+def tiny_tokenizer() -> CLIPTokenizer:
+    """CLIP's byte pairs for a handful of words, one token each."""
+    alphabet = byte_alphabet()
+    tokens = [*alphabet, *(letter + "</w>" for letter in alphabet)]
+    merges: list[tuple[str, str]] = []
+    for word in WORDS.split():
+        parts = [*word[:-1], word[-1] + "</w>"]
+        while len(parts) > 1:
+            pair = (parts[0], parts[1])
+            parts = ["".join(pair), *parts[2:]]
+            if pair not in merges:
+                merges.append(pair)
+                tokens.append("".join(pair))
+    tokens += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=16)
+
+
+def text_config() -> dict[str, object]:
+    return {
+        "vocab_size": len(tiny_tokenizer()),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 16,
+    }
+
+
+def tiny_modules() -> tuple[UNet2DConditionModel, AutoencoderKL, CLIPTextModel]:
+    torch.manual_seed(0)
+    text = CLIPTextModel(CLIPTextConfig(**text_config()))
+    with torch.no_grad():  # a fresh encoder barely tells tokens apart
+        text.get_input_embeddings().weight.normal_()
+    return UNet2DConditionModel.from_config(UNET), AutoencoderKL.from_config(VAE), text
+
+
+def tiny_family(folder: Path) -> Family:
+    """Writes the family's folder of configs and tokenizer."""
+    configs = {
+        "unet/config.json": UNET,
+        "vae/config.json": VAE,
+        "text_encoder/config.json": text_config(),
+        "scheduler/scheduler_config.json": SCHEDULER,
+        "model_index.json": INDEX,
+    }
+    for name, config in configs.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(config))
+    tiny_tokenizer().save_pretrained(folder / "tokenizer")
+    return replace(
+        SD1,
+        name="tiny",
+        text_width=32,
+        marker_width=32,
+        blocks=Blocks(layers=1, attention=(True, False)),
+        folder=folder,
+    )
+
+
+def tiny_checkpoint(path: Path) -> Path:
+    """Writes the single file, float32."""
+    save_file(to_ldm(*tiny_modules()), path, metadata={"format": "pt"})
+    return path
