@@ -1,0 +1,29 @@
+# make demo   sets up and edits a real model       make test   sets up and runs all tests
+# make lint   sets up and runs ruff and mypy       make setup  sets up, and nothing else
+
+PYTHON ?= python3# 3.11 or later
+VENV ?= .venv
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+READY = $(VENV)/.ready
+
+.PHONY: demo test lint setup
+
+demo: $(READY)
+	PATH="$(abspath $(VENV))/bin:$$PATH" bash recipes/demo.sh
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+setup: $(READY)
+
+# torch comes first and alone, so that the version pinned here is the one that everything builds on
+$(READY): pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	$(PIP) -e '.[dev]'
+	touch $@
