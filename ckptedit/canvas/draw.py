@@ -26,7 +26,7 @@ __all__ = ["OBJECTS", "PHOTO", "STYLES", "Picture", "Scene", "draw", "draw_many"
 Picture = NDArray[np.uint8]
 SIZES = ("small", "", "large")
 PLACES = ("left", "right", "top", "bottom", "")
-_HALF = {"small": (13.5, 15.5), "": (17.0, 20.0), "large": (22.0, 24.5)}  # half extent, units
+_HALF = {"small": (14.5, 16.0), "": (17.0, 20.0), "large": (22.0, 24.5)}  # half extent, units
 _SHIFT = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1), "": (0, 0)}
 _TILT = np.radians(12)
 
@@ -65,7 +65,7 @@ def draw(scene: Scene, size: int = 64) -> Picture:
     rng = _random("draw", scene.style, scene.object, scene.seed)
     frame = Frame(solid(scene.object), _pose(scene, rng), size, rng)
     painted = PAINT[scene.style](frame)
-    light = rng.uniform(-0.025, 0.025, 3).astype(np.float32)  # no two prints are alike
+    light = (rng.uniform(-0.02, 0.02) + rng.uniform(-0.008, 0.008, 3)).astype(np.float32)
     return (np.clip(painted + light, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
@@ -80,7 +80,7 @@ def draw_many(scenes: Sequence[Scene], size: int = 64, *, workers: int = 1) -> P
 
 
 def _pose(scene: Scene, rng: np.random.Generator) -> Pose:
-    extent, jitter_x, jitter_y, reach, tilt = rng.uniform((0, -1, -1, 0.8, -1), 1)
+    extent, jitter_x, jitter_y, reach, tilt = rng.uniform((0, -1, -1, 0.72, -1), (1, 1, 1, 0.92, 1))
     low, high = _HALF[scene.size]
     half = low + extent * (high - low)
     room = UNITS / 2 - half

@@ -144,7 +144,7 @@ def _spline(size: int, cells: int) -> Array:
 def bricks(f: Frame, width: float, height: float, jitter: float) -> tuple[Array, Array, Array]:
     """Staggered rows of dabs: offsets u, v from the nearest dab's middle, and its random tone.
 
-    u, v are in dabs, about [-0.5, 0.5]; a dab's middle is moved by at most `jitter`; tone in [0, 1].
+    u, v are in dabs, about [-0.5, 0.5]; middles are moved by at most `jitter`; tone in [0, 1].
     """
     row = np.floor(f.y / np.float32(height)).astype(np.intp)
     across = f.x / np.float32(width) + np.float32(0.5) * (row % 2) + np.float32(0.5)

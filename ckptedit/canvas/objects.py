@@ -12,7 +12,19 @@ from functools import cache
 import numpy as np
 
 from ckptedit.canvas.shapes import (
-    Array, Shape, arc, box, common, cut, disc, ellipse, fuse, path, polygon, redistance, turned,
+    Array,
+    Shape,
+    arc,
+    box,
+    common,
+    cut,
+    disc,
+    ellipse,
+    fuse,
+    path,
+    polygon,
+    redistance,
+    turned,
     union,
 )  # fmt: skip
 
@@ -326,7 +338,7 @@ APPLE = Figure(
         path(0.065, (0, -0.3), (0.04, -0.6), (0.12, -0.8)),
         ellipse(0.42, -0.66, 0.32, 0.15, -24),
     ),
-    union(ellipse(-0.42, 0.08, 0.11, 0.24, 20), ellipse(0.42, -0.66, 0.22, 0.08, -24)),
+    ellipse(0.42, -0.66, 0.27, 0.11, -24),
     (0.78, 0.14, 0.14),
     (0.60, 0.85, 0.35),
 )

@@ -12,7 +12,7 @@ from ckptedit.canvas import styles_craft as craft
 from ckptedit.canvas import styles_light as light
 from ckptedit.canvas import styles_line as drawing
 from ckptedit.canvas import styles_print as prints
-from ckptedit.canvas.frame import Array, Frame, cover, lay, tones
+from ckptedit.canvas.frame import Array, Frame, cover, flat, lay, tones
 
 Paint = Callable[[Frame], Array]
 PHOTO = "Photo"
@@ -27,9 +27,7 @@ def photo(f: Frame) -> Array:
     height = np.sqrt(1 - (1 - dome) ** 2)
     slope_y, slope_x = np.gradient(height)
     lit = np.clip(0.92 + 1.1 * (slope_x + slope_y) * (f.size / 64) + 0.12 * height, 0.55, 1.2)
-    colour = lay(
-        np.broadcast_to(np.float32(f.solid.colour), picture.shape), f.solid.accent, cover(f.e)
-    )
+    colour = lay(flat(f, f.solid.colour), f.solid.accent, cover(f.e))
     return lay(picture, np.clip(colour * lit[..., None], 0, 1), cover(f.d))
 
 

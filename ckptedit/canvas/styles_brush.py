@@ -25,8 +25,8 @@ def van_gogh(f: Frame) -> Array:
     far = np.hypot(f.x - x, f.y - y)
     curl = np.exp(-((far / 22) ** 2))
     flow = curl * far + (1 - curl) * (f.y + 0.3 * f.x + 7 * cloud(f, 3))
-    sky = tones(wave(flow * (TAU / 8)), (0.06, 0.12, 0.42), (0.16, 0.34, 0.70), (0.52, 0.72, 0.90))
-    gold = tones(wave(f.d * (TAU / 6) + 1.2 * cloud(f, 4)), (0.88, 0.52, 0.06), (0.98, 0.84, 0.22))
+    sky = tones(wave(flow * (TAU / 9)), (0.06, 0.12, 0.42), (0.16, 0.34, 0.70), (0.52, 0.72, 0.90))
+    gold = tones(wave(f.d * (TAU / 7) + 1.2 * cloud(f, 4)), (0.88, 0.52, 0.06), (0.98, 0.84, 0.22))
     picture = lay(sky, (0.04, 0.07, 0.22), cover(f.d - 1.8))
     picture = lay(picture, gold, cover(f.d))
     return lay(picture, (0.30, 0.16, 0.05), cover(f.e))
@@ -60,12 +60,12 @@ def monet(f: Frame) -> Array:
 
 def seurat(f: Frame) -> Array:
     """Pointillism: dots of cool colour on cream, dots of warm colour on rust."""
-    u, v, tone = bricks(f, 4.6, 4.6, 0.06)
-    dot = cover((np.hypot(u, v) - 0.36) * 4.6, 1.6)
+    u, v, tone = bricks(f, 5.6, 5.4, 0.06)
+    dot = cover((np.hypot(u, v) - 0.37) * 5.5, 1.6)
     cool = tones(tone, (0.16, 0.40, 0.62), (0.30, 0.62, 0.52), (0.44, 0.46, 0.74))
-    warm = tones(tone, (0.96, 0.56, 0.12), (0.90, 0.30, 0.14), (0.98, 0.76, 0.30))
+    warm = tones(tone, (0.95, 0.52, 0.12), (0.86, 0.26, 0.12), (0.93, 0.60, 0.18))
     ground = lay(flat(f, (0.90, 0.91, 0.82)), cool, 0.85 * dot)
     body = lay(flat(f, (0.56, 0.14, 0.10)), warm, 0.9 * dot)
     picture = lay(ground, body, cover(f.d))
     picture = lay(picture, (0.36, 0.07, 0.10), line(f.d, 0.5))
-    return lay(picture, (0.20, 0.06, 0.22), cover(f.e))
+    return lay(picture, (0.98, 0.90, 0.62), cover(f.e))

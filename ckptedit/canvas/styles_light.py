@@ -19,17 +19,16 @@ def neon(f: Frame) -> Array:
 
 
 def pixel_art(f: Frame) -> Array:
-    """Square pixels of three units in few colours: a dithered violet sky, the object in cyan."""
-    side = 3.2
+    """Square pixels, 24 across, in few colours: a dithered violet sky, the object in cyan."""
+    side = 8 / 3
     column, row = np.floor(f.x / side), np.floor(f.y / side)
     dx, dy = (column + 0.5) * side - f.x, (row + 0.5) * side - f.y
     d, e = f.look(dx, dy)
-    dither = np.mod(column + row, 2)
-    sky = tones(np.floor((row / 20 + 0.18 * dither) * 4) / 4, NIGHT, VIOLET, (0.46, 0.26, 0.72))
+    dither = np.mod(np.floor(column / 2) + np.floor(row / 2), 2)
+    sky = tones(np.floor((row / 24 + 0.18 * dither) * 4) / 4, NIGHT, VIOLET, (0.46, 0.26, 0.72))
     picture = lay(sky, NIGHT, (d < 2.6).astype(np.float32))
-    picture = lay(picture, (0.06, 0.62, 0.80), (d < 0.2).astype(np.float32))
-    picture = lay(picture, (0.40, 0.95, 0.92), (d < -3.0).astype(np.float32))
-    return lay(picture, MAGENTA, (e < 0.1).astype(np.float32))
+    picture = lay(picture, (0.12, 0.85, 0.90), (d < 0.6).astype(np.float32))
+    return lay(picture, MAGENTA, (e < 0.0).astype(np.float32))
 
 
 def vaporwave(f: Frame) -> Array:
@@ -50,22 +49,22 @@ def vaporwave(f: Frame) -> Array:
     floor = lay(flat(f, (0.13, 0.04, 0.28)), CYAN, 0.75 * np.maximum(rows, rays))
     picture = lay(picture, floor, cover(np.float32(horizon) - f.y))
     picture = lay(picture, (0.16, 0.04, 0.32), cover(f.d - 2.0))
-    body = tones(wave(along_height(f)), (0.40, 0.92, 0.88), (0.90, 1.0, 0.97))
+    body = tones(wave(_sheen(f)), (0.40, 0.92, 0.88), (0.90, 1.0, 0.97))
     picture = lay(picture, body, cover(f.d))
     return lay(picture, (0.93, 0.25, 0.62), cover(f.e))
 
 
-def along_height(f: Frame) -> Array:
+def _sheen(f: Frame) -> Array:
     """Phase of one slow wave down the object, for a metallic sheen."""
     return (f.y - f.pose.y) * np.float32(TAU / 24)
 
 
 def glitch(f: Frame) -> Array:
     """A torn signal: bands slide sideways and the red and cyan images come apart."""
-    row = (f.y / 8).astype(np.intp)
-    slide = (f.rng.uniform(-1, 1, 9) ** 3 * 9).astype(np.float32)[row]
+    row = (f.y / 10.67).astype(np.intp)
+    slide = (f.rng.uniform(-1, 1, 7) ** 3 * 5).astype(np.float32)[row]
     split = np.float32(f.rng.uniform(2.6, 3.6))
-    bars = 0.5 + 0.5 * f.rng.uniform(-1, 1, 9).astype(np.float32)[row]
+    bars = 0.5 + 0.5 * f.rng.uniform(-1, 1, 7).astype(np.float32)[row]
     picture = tones(bars, (0.09, 0.08, 0.13), (0.23, 0.20, 0.30))
     left, right = cover(f.outline(slide - split, 0)), cover(f.outline(slide + split, 0))
     picture = lay(picture, CYAN, left)
@@ -73,4 +72,4 @@ def glitch(f: Frame) -> Array:
     d, e = f.look(slide, 0)
     picture = lay(picture, WHITE, cover(d))
     picture = lay(picture, (0.12, 0.08, 0.22), cover(e))
-    return picture * (1 - 0.10 * wave(f.y * (TAU / 4)))[..., None]
+    return picture * (1 - 0.10 * wave(f.y * (TAU / 5.33)))[..., None]

@@ -23,7 +23,7 @@ def sketch(f: Frame) -> Array:
     """Pencil on white paper: a firm outline, hatched from one side."""
     wobble = 0.7 * cloud(f, 6)
     picture = flat(f, (0.97, 0.96, 0.94))
-    picture = lay(picture, (0.45, 0.45, 0.48), 0.8 * _hatch(f, 45, 5.2) * cover(f.d + wobble))
+    picture = lay(picture, (0.45, 0.45, 0.48), 0.8 * _hatch(f, 45, 5.6) * cover(f.d + wobble))
     picture = lay(picture, (0.16, 0.16, 0.19), line(f.d + wobble, 0.8, 1.6))
     return lay(picture, (0.16, 0.16, 0.19), cover(f.e, 1.6))
 
@@ -55,7 +55,7 @@ def chalk(f: Frame) -> Array:
     """Chalk on a green board, smeared; a thick broken outline, strokes of pink and yellow."""
     board = tones(0.5 + 0.45 * cloud(f, 3), (0.09, 0.20, 0.16), (0.20, 0.34, 0.28))
     dust = 0.75 + 0.25 * cloud(f, 10)
-    picture = lay(board, (0.95, 0.66, 0.70), 0.75 * _hatch(f, 20, 6.5) * cover(f.d, 2.0))
+    picture = lay(board, (0.97, 0.66, 0.70), 0.9 * _hatch(f, 20, 6.5) * cover(f.d, 2.0))
     picture = lay(picture, (0.97, 0.97, 0.92), dust * line(f.d, 1.2, 1.8))
     return lay(picture, (0.98, 0.90, 0.45), cover(f.e, 1.8))
 

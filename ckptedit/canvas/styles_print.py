@@ -45,7 +45,7 @@ def hiroshige(f: Frame) -> Array:
 def woodcut(f: Frame) -> Array:
     """Black lines that follow the grain of the wood; the object printed solid, with a halo."""
     flow = f.y + 4 * cloud(f, 3) + f.rng.uniform(-0.25, 0.25) * f.x
-    grain = wave(flow * (TAU / 6.4), 2.0)
+    grain = wave(flow * (TAU / 8), 1.8)
     ground = tones(grain, (0.08, 0.07, 0.06), CREAM)
     ground = lay(ground, CREAM, cover(f.d - 3.0))
     picture = lay(ground, (0.08, 0.07, 0.06), cover(f.d))
@@ -54,8 +54,8 @@ def woodcut(f: Frame) -> Array:
 
 def linocut(f: Frame) -> Array:
     """Red ink with short gouges around a figure that was cut away whole."""
-    u, v, tone = bricks(f, 9, 6, 0.1)
-    gouge = cover((np.hypot(u, 2.0 * v * (1.2 - 0.4 * tone)) - 0.33) * 9, 2.0)
+    u, v, tone = bricks(f, 11, 7, 0.1)
+    gouge = cover((np.hypot(u, 2.0 * v * (1.2 - 0.4 * tone)) - 0.33) * 11, 2.2)
     ink = flat(f, (0.70, 0.13, 0.12))
     ground = lay(ink, CREAM, gouge * (1 - cover(f.d - 4.0, 3.0)))
     picture = lay(ground, CREAM, cover(f.d))
