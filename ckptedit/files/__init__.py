@@ -5,7 +5,7 @@ from ckptedit.files.checkpoint import Checkpoint
 from ckptedit.files.dtypes import decode, decode_into, encode, encode_into, number_type
 from ckptedit.files.header import Header, Spec, TensorInfo, pack_header, parse_header
 from ckptedit.files.names import escape
-from ckptedit.files.target import check_output
+from ckptedit.files.permission import check_output
 from ckptedit.files.writer import Written, stored_bytes, write, write_edited
 
 __all__ = [

@@ -71,7 +71,7 @@ def _folder(path: Path) -> Layout:
     for name in components:
         weights = _weights(path / name)
         assert weights is not None  # those without were left out
-        inner = find_layout(_inside(path, weights))
+        inner = find_layout(inside(path, weights))
         parts += [Part(part.path, f"{name}.", part.names) for part in inner.parts]
     return Layout(FOLDER, tuple(parts), path)
 
@@ -123,7 +123,7 @@ def _parse_index(path: Path, text: bytes) -> Layout:
             raise BadCheckpoint(f"the shard of {escape(tensor)} is not a name")
         shards.setdefault(shard, set()).add(tensor)
     parts = tuple(
-        Part(_inside(path.parent, path.parent / plain_name(shard)), "", frozenset(names))
+        Part(inside(path.parent, path.parent / plain_name(shard)), "", frozenset(names))
         for shard, names in sorted(shards.items())
     )
     return Layout(SHARDS, parts, path.parent, _total(parsed))
@@ -144,7 +144,7 @@ def plain_name(shard: str) -> str:
     return shard
 
 
-def _inside(folder: Path, path: Path) -> Path:
+def inside(folder: Path, path: Path) -> Path:
     """The file behind path, if it lies in the folder or in the blobs of its Hub cache."""
     real, home = path.resolve(), folder.resolve()
     allowed = [home]

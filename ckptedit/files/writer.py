@@ -1,10 +1,8 @@
 """Writes checkpoints: header first, then the tensors in order, as they come."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,15 +11,16 @@ import numpy as np
 from ckptedit.errors import Incompatible
 from ckptedit.files.checkpoint import Checkpoint
 from ckptedit.files.dtypes import encode, number_type
-from ckptedit.files.header import Spec, TensorInfo, pack_header
+from ckptedit.files.hashing import Hasher
+from ckptedit.files.header import Spec, TensorInfo
 from ckptedit.files.ledger import without_identity
 from ckptedit.files.names import escape
-from ckptedit.files.target import Sink, check_output, open_target
+from ckptedit.files.open_plan import Sink, open_plan
+from ckptedit.files.permission import check_output
+from ckptedit.files.plan import make_plan
 
 Buffer: TypeAlias = Any  # bytes, bytearray, memoryview, or a contiguous numpy array of any dtype
 Edit: TypeAlias = Any  # numpy array, torch tensor, or a function without arguments that returns one
-
-THREAD_FROM = 1 << 18  # bytes; hashing less costs no more than handing it to another thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +38,61 @@ def write(
     force: bool = False,
     inputs: Sequence[Checkpoint] = (),
     in_place: bool = False,
+    shard_size: int | None = None,
 ) -> Written:
     """Writes a checkpoint whose tensors are computed one after the other.
 
-    target: a file, or `-` for stdout; specs: the tensors, in the order of the file
+    target: a .safetensors file, `-` for stdout, or an index (NAME.safetensors.index.json); where
+    the first input is a diffusers folder and these are its tensors, a new folder like it
+    specs: the tensors, in the order of the file
     data: for each of them its stored bytes, as one buffer or several; asked for one at a time, so
     a generator may reuse its buffer
-    inputs: what data is read from; in_place: whether one of them may be overwritten
+    inputs: what data is read from, the base first; in_place: whether one may be overwritten
+    shard_size: bytes of tensors per file; what does not fit into one makes shards and an index
     Raises OutputExists, WriteFailed (disk full), Incompatible (data does not fit specs) and
     BadCheckpoint (an input changed meanwhile); then there is nothing new at target.
     """
     check_output(target, inputs, force=force, in_place=in_place)
-    header = pack_header(specs, metadata)
-    size = len(header) + sum(spec.nbytes for spec in specs)
-    with open_target(target, size, replace=force or in_place) as sink, _hashing(sink) as hashed:
-        sink.write(memoryview(header))
-        for spec, item in zip(specs, data, strict=True):
-            hashed.write_tensor(spec, item)
+    plan = make_plan(target, specs, metadata, inputs[0] if inputs else None, shard_size)
+    for path in plan.paths:
+        check_output(path, inputs, force=force, in_place=in_place)
+    items = chain(data, [None])  # None stands for the end
+    with open_plan(plan, replace=force or in_place) as sinks, Hasher() as hasher:
+        for sink, file in zip(sinks, plan.files, strict=True):
+            sink.write(memoryview(file.header))
+            for spec in file.specs:
+                _write_tensor(sink, hasher, spec, next(items))
+        if next(items, None) is not None:
+            raise Incompatible("there is more data than tensors")
         for checkpoint in inputs:
             checkpoint.require_unchanged()
-    return Written(Path(target), hashed.digest.hexdigest())
+    return Written(plan.target, hasher.hexdigest())
+
+
+def _write_tensor(
+    sink: Sink, hasher: Hasher, spec: Spec | TensorInfo, item: Buffer | Iterable[Buffer]
+) -> None:
+    left = spec.nbytes
+    for buffer in _buffers(() if item is None else item):
+        left -= buffer.nbytes
+        if left < 0:
+            break
+        with hasher.updating(buffer):
+            sink.write(buffer)
+    if left:
+        raise Incompatible(
+            f"tensor {escape(spec.name)} takes {spec.nbytes} bytes as {spec.dtype} "
+            f"{list(spec.shape)}, but its data has {'more' if left < 0 else 'less'}"
+        )
+
+
+def _buffers(item: Buffer | Iterable[Buffer]) -> Iterator[memoryview]:
+    if isinstance(item, bytes | bytearray | memoryview | np.ndarray):
+        item = [item]
+    for buffer in item:
+        flat = np.ascontiguousarray(buffer).reshape(-1).view(np.uint8)
+        if flat.size:
+            yield flat.data
 
 
 def write_edited(
@@ -69,6 +103,7 @@ def write_edited(
     metadata: Mapping[str, str] | None = None,
     force: bool = False,
     in_place: bool = False,
+    shard_size: int | None = None,
 ) -> Written:
     """Writes base with some tensors replaced; everything else stays bit for bit.
 
@@ -91,6 +126,7 @@ def write_edited(
         force=force,
         inputs=[base],
         in_place=in_place,
+        shard_size=shard_size,
     )  # fmt: skip
 
 
@@ -127,49 +163,3 @@ def _from_torch(value: Any, info: TensorInfo) -> np.ndarray[Any, Any]:
         return to_raw(value)
     wide = value.detach().cpu()
     return np.asarray((wide if wide.dtype == torch.float64 else wide.float()).numpy())
-
-
-class _Hashed:
-    """Writes to a sink while another thread hashes the same bytes."""
-
-    def __init__(self, sink: Sink, pool: ThreadPoolExecutor) -> None:
-        self.sink, self.pool, self.digest = sink, pool, hashlib.sha256()
-
-    def write_tensor(self, spec: Spec | TensorInfo, item: Buffer | Iterable[Buffer]) -> None:
-        left = spec.nbytes
-        for buffer in _buffers(item):
-            left -= buffer.nbytes
-            if left < 0:
-                break
-            self._write(buffer)
-        if left:
-            raise Incompatible(
-                f"tensor {escape(spec.name)} takes {spec.nbytes} bytes as {spec.dtype} "
-                f"{list(spec.shape)}, but its data has {'more' if left < 0 else 'less'}"
-            )
-
-    def _write(self, buffer: memoryview) -> None:
-        if buffer.nbytes < THREAD_FROM:
-            self.digest.update(buffer)
-            self.sink.write(buffer)
-            return
-        hashing = self.pool.submit(self.digest.update, buffer)
-        try:
-            self.sink.write(buffer)
-        finally:
-            hashing.result()  # the buffer may be reused after this
-
-
-@contextmanager
-def _hashing(sink: Sink) -> Iterator[_Hashed]:
-    with ThreadPoolExecutor(1, "sha256") as pool:
-        yield _Hashed(sink, pool)
-
-
-def _buffers(item: Buffer | Iterable[Buffer]) -> Iterator[memoryview]:
-    if isinstance(item, bytes | bytearray | memoryview | np.ndarray):
-        item = [item]
-    for buffer in item:
-        flat = np.ascontiguousarray(buffer).reshape(-1).view(np.uint8)
-        if flat.size:
-            yield flat.data

@@ -1,0 +1,69 @@
+"""Whether output may go where the user wants it. Asked before any work, and again when writing."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ckptedit.errors import OutputExists, WriteFailed
+from ckptedit.files.checkpoint import Checkpoint
+from ckptedit.files.layout import SINGLE
+from ckptedit.files.names import escape
+from ckptedit.files.stream import STDOUT
+
+
+def check_output(
+    target: str | Path, inputs: Sequence[Checkpoint] = (), *, force: bool, in_place: bool
+) -> None:
+    """Raises OutputExists or WriteFailed if the output may not go to target.
+
+    inputs: what is read; none of them, under whatever name, is overwritten unless in_place
+    force: whether another existing file may be replaced
+    """
+    if str(target) == STDOUT:
+        return _check_stdout(inputs)
+    path, label = Path(target), escape(target)
+    if not path.parent.is_dir():
+        raise WriteFailed(f"{label}: there is no folder {escape(path.parent)}")
+    if path.exists():
+        if not path.is_file() and not path.is_dir():
+            return None  # a device or FIFO is written to, not replaced
+        _check_existing(path, inputs, force, in_place)
+    folder = path.resolve().parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WriteFailed(f"{label}: the folder {escape(folder)} is not writable")
+    return None
+
+
+def _check_existing(path: Path, inputs: Sequence[Checkpoint], force: bool, ours: bool) -> None:
+    label, found = escape(path), path.stat()
+    for checkpoint in inputs:
+        if not _reads(checkpoint, found):
+            continue
+        if checkpoint.layout.kind != SINGLE:
+            raise OutputExists(f"{label} is an input of several files; write to another name")
+        if not ours:
+            raise OutputExists(f"{label} is an input; --in-place overwrites it")
+        return
+    if path.is_dir():
+        raise OutputExists(f"{label} is a folder; a folder is never overwritten")
+    if not force:
+        raise OutputExists(f"{label} exists; --force overwrites it")
+
+
+def _check_stdout(inputs: Sequence[Checkpoint]) -> None:
+    if sys.stdout.isatty():
+        raise WriteFailed("stdout is a terminal; redirect it, or give a file with -o")
+    with contextlib.suppress(OSError, ValueError):  # a stdout without a descriptor is no input
+        found = os.fstat(sys.stdout.fileno())
+        if any(_reads(checkpoint, found) for checkpoint in inputs):
+            raise OutputExists("stdout is redirected to an input")
+
+
+def _reads(checkpoint: Checkpoint, found: os.stat_result) -> bool:
+    """Whether a file, or the index or folder that names it, belongs to the checkpoint."""
+    stats = [source.stat for source in checkpoint.sources]
+    if checkpoint.layout.kind != SINGLE:
+        stats.append(checkpoint.path.stat())
+    return any(os.path.samestat(found, known) for known in stats)

@@ -1,0 +1,122 @@
+"""Which files an output consists of: one, shards with their index, or a folder like the input's."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from ckptedit.errors import BadParam, Incompatible
+from ckptedit.files.checkpoint import Checkpoint
+from ckptedit.files.header import Spec, TensorInfo, pack_header
+from ckptedit.files.layout import FOLDER, INDEX_SUFFIX, SUFFIX
+from ckptedit.files.names import escape
+from ckptedit.files.stream import is_stream
+
+Specs: TypeAlias = Sequence[Spec | TensorInfo]
+
+SHARD_SIZE = 5_000_000_000  # bytes, as transformers has it
+
+
+@dataclass(frozen=True)
+class File:
+    path: Path
+    specs: Specs  # in the order of the bytes
+    header: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.header) + sum(spec.nbytes for spec in self.specs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    target: Path  # what to open afterwards: the file, the index, or the folder
+    files: tuple[File, ...]  # in the order of the tensors
+    index: bytes | None = None  # goes to target once all files are complete
+    like: Checkpoint | None = None  # the folder whose other files come along
+
+    @property
+    def paths(self) -> list[Path]:
+        """What appears under a name of its own."""
+        return [self.target] if self.like else [self.target, *(file.path for file in self.files)]
+
+
+def make_plan(
+    target: str | Path,
+    specs: Specs,
+    metadata: Mapping[str, str],
+    base: Checkpoint | None,
+    shard_size: int | None = None,
+) -> Plan:
+    """Decides by target's name and the base's layout; BadParam if they do not go together."""
+    path = Path(target)
+    if base and base.layout.kind == FOLDER and any(spec.name in base for spec in specs):
+        if path.name.endswith((SUFFIX, ".json")) or is_stream(target):
+            raise BadParam(
+                f"{base.label} is a diffusers folder, so its output is one, too; "
+                f"{escape(target)} is no folder's name"
+            )
+        return plan_folder(path, specs, metadata, base)
+    if is_stream(target):
+        return Plan(path, (File(path, specs, pack_header(specs, metadata)),))
+    return plan_files(path, specs, metadata, shard_size)
+
+
+def plan_files(
+    target: Path, specs: Specs, metadata: Mapping[str, str], shard_size: int | None
+) -> Plan:
+    """One file; or shards if target is an index, or shard_size bytes do not hold all tensors."""
+    named_index = target.name.endswith(INDEX_SUFFIX)
+    if shard_size is not None and shard_size <= 0:
+        raise BadParam(f"the shard size {shard_size} is not a positive number of bytes")
+    shards = _split(specs, shard_size or SHARD_SIZE) if shard_size or named_index else [specs]
+    if len(shards) == 1 and not named_index:
+        return Plan(target, (File(target, specs, pack_header(specs, metadata)),))
+    stem = target.name.removesuffix(INDEX_SUFFIX).removesuffix(SUFFIX)
+    files = []
+    for number, part in enumerate(shards, start=1):
+        path = target.with_name(f"{stem}-{number:05}-of-{len(shards):05}{SUFFIX}")
+        files.append(File(path, part, pack_header(part, metadata)))
+    return Plan(target.with_name(stem + INDEX_SUFFIX), tuple(files), _index(files))
+
+
+def _split(specs: Specs, limit: int) -> list[Specs]:
+    """Runs of tensors of at most limit bytes; a greater tensor has a shard of its own."""
+    shards: list[list[Spec | TensorInfo]] = [[]]
+    used = 0
+    for spec in specs:
+        if shards[-1] and used + spec.nbytes > limit:
+            shards.append([])
+            used = 0
+        shards[-1].append(spec)
+        used += spec.nbytes
+    return list(shards)
+
+
+def _index(files: Sequence[File]) -> bytes:
+    weight_map = {spec.name: file.path.name for file in files for spec in file.specs}
+    if len(weight_map) < sum(len(file.specs) for file in files):
+        raise Incompatible("two tensors have the same name")
+    total = sum(spec.nbytes for file in files for spec in file.specs)
+    text = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    return (json.dumps(text, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def plan_folder(target: Path, specs: Specs, metadata: Mapping[str, str], like: Checkpoint) -> Plan:
+    """The components of a folder, each tensor in the file in which `like` has it."""
+    wanted = {spec.name: spec for spec in specs}
+    if list(wanted) != list(like) or len(wanted) != len(specs):
+        raise Incompatible(f"the folder {like.label} takes just the tensors that it has, in order")
+    changed = {key: text for key, text in metadata.items() if like.metadata.get(key) != text}
+    files = []
+    for number, (part, source) in enumerate(zip(like.layout.parts, like.sources, strict=True)):
+        own = source.header.metadata
+        kept = {key: text for key, text in own.items() if key in metadata} | changed
+        theirs = [wanted[name] for name, info in like.items() if info.file == number]
+        if part.names is not None and any(s.nbytes != like[s.name].nbytes for s in theirs):
+            raise Incompatible(f"{source.label} is a shard: its dtypes cannot be changed")
+        bare = [Spec(s.name.removeprefix(part.prefix), s.dtype, s.shape) for s in theirs]
+        relative = Path(part.path).relative_to(like.path)
+        files.append(File(target / relative, bare, pack_header(bare, kept)))
+    return Plan(target, tuple(files), like=like)
