@@ -7,6 +7,7 @@ cuts of distances are no exact distances any more, so `redistance` makes them ex
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,17 @@ from scipy import ndimage
 Array = NDArray[np.floating[Any]]
 Shape = Callable[[Array, Array], Array]
 Point = tuple[float, float]
+Colour = tuple[float, float, float]  # red, green, blue in [0, 1]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An object as drawn: outline, details (within the outline), and their colours in a photo."""
+
+    outline: Shape
+    details: Shape
+    colour: Colour
+    accent: Colour
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float, turn: float = 0.0) -> Shape:
@@ -109,6 +121,11 @@ def turned(shape: Shape, degrees: float) -> Shape:
     """`shape` turned about the origin, clockwise on screen."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return lambda x, y: shape(x * c + y * s, y * c - x * s)
+
+
+def mirrored(shape: Shape) -> Shape:
+    """The shape and its mirror image in the y axis."""
+    return lambda x, y: np.minimum(shape(x, y), shape(-x, y))
 
 
 def redistance(values: Array, cell: float) -> Array:
