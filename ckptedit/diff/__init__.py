@@ -1,1 +1,25 @@
-"""Comparing: two checkpoints to numbers."""
+"""Comparing: two checkpoints to numbers.
+
+`compare` measures, `judge` holds the figures against `Rules`, and the rest of the room shows them:
+Markdown, JUnit, a picture. Neither needs torch.
+"""
+
+from ckptedit.diff.compare import compare
+from ckptedit.diff.gates import Judgement, Limit, Rules, Verdict, judge
+from ckptedit.diff.norms import Figures, Sums
+from ckptedit.diff.report import Group, Report, Reshaped, TensorDiff
+
+__all__ = [
+    "Figures",
+    "Group",
+    "Judgement",
+    "Limit",
+    "Report",
+    "Reshaped",
+    "Rules",
+    "Sums",
+    "TensorDiff",
+    "Verdict",
+    "compare",
+    "judge",
+]
