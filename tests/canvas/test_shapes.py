@@ -53,5 +53,7 @@ def test_distance_at_a_point(shape, x, y, expected):
 def test_redistancing_turns_a_sign_into_distances():
     axis = np.linspace(-2, 2, 201)
     x, y = np.meshgrid(axis, axis)
-    crude = np.where(np.hypot(x, y) < 1, -7.0, 3.0)
-    assert np.abs(redistance(crude, 0.02) - (np.hypot(x, y) - 1)).max() < 0.03
+    true = np.hypot(x, y) - 1
+    found = redistance(np.where(true < 0, -7.0, 3.0), 0.02)
+    assert np.abs(found - true)[np.abs(true) < 0.5].max() < 0.02  # one cell
+    assert np.abs(found - true).max() < 0.04  # smoothing blunts the tip in the middle
