@@ -173,8 +173,10 @@ def narrow_into(block: NDArray[Any], form: Narrow, bits: NDArray[Any]) -> bool:
     if not finite:
         power[~(np.abs(x) < form.limit)] = form.special
         power[np.isnan(x)] = form.nan
+    sign = x.view(np.int32) >> np.int32(32 - bits.itemsize * 8)
+    sign &= np.int32(form.magnitude + 1)
+    power |= sign
     np.copyto(bits, power, casting="unsafe")
-    np.bitwise_or(bits, bits.dtype.type(form.magnitude + 1), out=bits, where=np.signbit(x))
     return finite
 
 
