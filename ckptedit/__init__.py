@@ -11,9 +11,10 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "Checkpoint": "ckptedit.files",
+    "info": "ckptedit.families.info",
 }
 
-__all__ = ["PUBLIC", "Checkpoint"]
+__all__ = ["PUBLIC", "Checkpoint", "info"]
 
 
 def __getattr__(name: str) -> Any:

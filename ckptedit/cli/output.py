@@ -2,15 +2,20 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from math import isfinite
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from ckptedit.progress import Track, silent
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 T = TypeVar("T")
+
+PIPE_WIDTH = 200  # columns of a table that no terminal cuts
 
 SCHEMA_VERSION = 1
 
@@ -35,6 +40,19 @@ def say(message: str) -> None:
     typer.echo(message, err=True)
 
 
+def print_tables(renderables: "Iterable[RenderableType]") -> None:
+    """Prints rich tables and texts to stdout; without colours or padding where that is a pipe."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        Console(highlight=False).print(*renderables, sep="\n")
+        return
+    console = Console(width=PIPE_WIDTH, highlight=False, no_color=True)
+    with console.capture() as capture:
+        console.print(*renderables, sep="\n")
+    typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
 def tracker(quiet: bool = False) -> Track:
     """Progress bars on stderr; none if quiet or if stderr is not a terminal."""
     return silent if quiet or not sys.stderr.isatty() else _bar
@@ -55,7 +73,7 @@ def _bar(
         TimeRemainingColumn,
     )
 
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     columns = (
         TextColumn("{task.description}"),

@@ -1,0 +1,125 @@
+"""What a checkpoint is: its family, layout, tensors, history and health."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ckptedit.errors import BadCheckpoint
+from ckptedit.families.detect import detect
+from ckptedit.files import Checkpoint, TensorInfo
+from ckptedit.files.health import Health, examine
+from ckptedit.progress import Track, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tensors that belong together, by the beginning of their names or by their dtype."""
+
+    name: str
+    tensors: int
+    parameters: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    path: str
+    family: str  # "unknown" if it is none of ours
+    reason: str | None  # why it is unknown
+    layout: str
+    files: int
+    tensors: tuple[TensorInfo, ...]
+    parts: tuple[Part, ...]  # by the beginning of their names, greatest first
+    dtypes: tuple[Part, ...]  # by dtype, greatest first
+    metadata: dict[str, str]
+    ledger: tuple[dict[str, Any], ...]
+    health: Health | None  # None if values were not read
+
+    @property
+    def total(self) -> Part:
+        return _sum("total", self.tensors)
+
+    @property
+    def healthy(self) -> bool | None:
+        return None if self.health is None else not self.health.unhealthy
+
+    def as_dict(self, every_tensor: bool = False) -> dict[str, Any]:
+        """The figures under their stable names, for JSON. every_tensor: list each one."""
+        total, health = self.total, self.health
+        report: dict[str, Any] = {
+            "path": self.path,
+            "family": self.family,
+            "layout": self.layout,
+            "files": self.files,
+            "tensors": total.tensors,
+            "parameters": total.parameters,
+            "bytes": total.bytes,
+            "dtypes": [asdict(part) for part in self.dtypes],
+            "parts": [asdict(part) for part in self.parts],
+            "metadata": self.metadata,
+            "ledger": list(self.ledger),
+            "sha256": health and health.sha256,
+            "file_sha256": health and health.file_sha256,
+            "healthy": self.healthy,
+            "unhealthy": [asdict(tensor) for tensor in health.unhealthy] if health else [],
+        }
+        if every_tensor:
+            report["tensor_list"] = [
+                {"name": t.name, "dtype": t.dtype, "shape": list(t.shape), "bytes": t.nbytes}
+                for t in self.tensors
+            ]
+        return report
+
+
+def info(path: str | Path, *, quick: bool = False, track: Track = silent) -> Info:
+    """Describes a checkpoint of any family. Raises BadCheckpoint if it is not one.
+
+    quick: read headers only, so that digests and health are missing
+    """
+    with Checkpoint(path) as checkpoint:
+        family, reason = _family(checkpoint)
+        tensors = tuple(checkpoint.items())
+        infos = tuple(tensor for _, tensor in tensors)
+        return Info(
+            path=str(path),
+            family=family,
+            reason=reason,
+            layout=checkpoint.layout.kind,
+            files=len(checkpoint.sources),
+            tensors=infos,
+            parts=_grouped((_beginning(tensor.name), tensor) for tensor in infos),
+            dtypes=_grouped((tensor.dtype, tensor) for tensor in infos),
+            metadata=checkpoint.metadata,
+            ledger=tuple(checkpoint.ledger),
+            health=None if quick else examine(checkpoint, track),
+        )
+
+
+def _family(checkpoint: Checkpoint) -> tuple[str, str | None]:
+    try:
+        return detect(checkpoint).name, None
+    except BadCheckpoint as error:
+        return "unknown", str(error).removeprefix(checkpoint.label).strip()
+
+
+def _beginning(name: str) -> str:
+    """What the names of one component have in common: `first_stage_model`, `model.layers`."""
+    segments = name.split(".")
+    return ".".join(segments[: 2 if segments[0] == "model" and len(segments) > 2 else 1])
+
+
+def _grouped(pairs: Iterable[tuple[str, TensorInfo]]) -> tuple[Part, ...]:
+    groups: dict[str, list[TensorInfo]] = {}
+    for key, tensor in pairs:
+        groups.setdefault(key, []).append(tensor)
+    parts = [_sum(key, members) for key, members in groups.items()]
+    return tuple(sorted(parts, key=lambda part: (-part.bytes, part.name)))
+
+
+def _sum(name: str, tensors: Iterable[TensorInfo]) -> Part:
+    sums: Counter[str] = Counter()
+    for tensor in tensors:
+        sums.update(tensors=1, parameters=tensor.numel, bytes=tensor.nbytes)
+    return Part(name, sums["tensors"], sums["parameters"], sums["bytes"])
