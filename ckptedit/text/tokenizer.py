@@ -31,7 +31,7 @@ def load_tokenizer(where: Path, *, pad_token: str | None = None) -> Any:
         return CLIPTokenizer.from_pretrained(str(where), local_files_only=True)
     if not where.is_file():
         raise BadParam(f"there is no tokenizer {str(where)!r}; give {HOW}")
-    merges = _read_merges(where)
+    merges: Any = _read_merges(where)
     pad = pad_token or "<|endoftext|>"
     return CLIPTokenizer(
         vocab=_vocabulary(merges), merges=merges, model_max_length=77, pad_token=pad

@@ -1,0 +1,79 @@
+"""Which concepts lie near one another, by the embeddings that the UNet reads."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ckptedit.errors import BadParam
+from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.templates import NEUTRAL_FRAME
+
+SYNONYM = 0.95  # cosine above which two names are taken for one concept, as Lee et al. 2026 do
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """cosine: -1..1, to the nearest of the targets."""
+
+    concept: str
+    cosine: float
+
+
+def concept_embeddings(encoder: TextEncoder, concepts: Sequence[str]) -> Tensor:
+    """One vector per concept: the mean over its tokens in NEUTRAL_FRAME.
+
+    returns: [n, d] float32
+    Raises BadParam for a concept that is empty, or longer than the encoder takes with the frame.
+    """
+    prompts = [NEUTRAL_FRAME.format(concept) for concept in concepts]
+    places = [
+        encoder.positions(prompt, concept)
+        for prompt, concept in zip(prompts, concepts, strict=True)
+    ]
+    hidden = encoder.encode(prompts).hidden  # [n, L, d]
+    return torch.stack([row[place].mean(dim=0) for row, place in zip(hidden, places, strict=True)])
+
+
+def nearest(
+    encoder: TextEncoder, targets: Sequence[str], candidates: Iterable[str], *, count: int = 10
+) -> list[Neighbor]:
+    """The candidates that lie nearest to any of the targets, nearest first.
+
+    count: at most this many, 0 or more
+
+    Other names of a target are left out: those whose tokens contain its tokens in order, or are
+    contained in them ("Vincent van Gogh", "van gogh"), and those with a cosine above SYNONYM.
+    """
+    if count < 0:
+        raise BadParam(f"neighbors must be 0 or more, not {count}")
+    wanted = [encoder.require_concept(target) for target in targets]
+    names = [
+        name
+        for name in dict.fromkeys(candidates)
+        if not any(_same_name(encoder.require_concept(name), target) for target in wanted)
+    ]
+    if not names or not count:
+        return []
+    cosines = cosine_matrix(encoder, names, targets).amax(dim=1)  # [n]
+    found = [Neighbor(name, float(c)) for name, c in zip(names, cosines, strict=True)]
+    distinct = [neighbor for neighbor in found if neighbor.cosine <= SYNONYM]
+    return sorted(distinct, key=lambda neighbor: (-neighbor.cosine, neighbor.concept))[:count]
+
+
+def cosine_matrix(encoder: TextEncoder, rows: Sequence[str], columns: Sequence[str]) -> Tensor:
+    """Cosines between concepts: [rows, columns] float32."""
+    both = normalize(concept_embeddings(encoder, [*rows, *columns]), dim=1)
+    return (both[: len(rows)] @ both[len(rows) :].mT).clamp(-1, 1)
+
+
+def same_concept(encoder: TextEncoder, a: str, b: str) -> bool:
+    """Whether two texts name one concept by their tokens: one contains the other."""
+    return _same_name(encoder.require_concept(a), encoder.require_concept(b))
+
+
+def _same_name(a: list[int], b: list[int]) -> bool:
+    short, long = sorted((a, b), key=len)
+    return any(long[i : i + len(short)] == short for i in range(len(long) - len(short) + 1))

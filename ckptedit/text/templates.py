@@ -1,0 +1,93 @@
+"""Sentences to put a concept in.
+
+The frames are split in two: what a method was built on, and what it is measured on. Nothing that is
+trained or protected may be scored on the sentences it has seen.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ckptedit.errors import BadParam
+
+KINDS = ("style", "object")
+
+TRAIN_FRAMES = (
+    "a {object} in {style} style",
+    "{object} in {style} style",
+    "a {object} in the style of {style}",
+    "a picture of a {object} in {style} style",
+    "{style} painting of a {object}",
+    "a {object} by {style}",
+    "{object}, {style}",
+)
+HELD_OUT_FRAMES = (
+    "an image of a {object} in {style} style",
+    "a {style} style picture of a {object}",
+    "in {style} style, a {object}",
+    "a beautiful {style} artwork showing a {object}",
+)
+ALONE_FRAMES = {  # for a concept without company
+    "style": (
+        "a painting in {style} style",
+        "something in {style} style",
+        "{style} style",
+        "an artwork in the style of {style}",
+        "a picture in {style} style",
+    ),
+    "object": (
+        "a {object}",
+        "{object}",
+        "a photo of a {object}",
+        "a picture of a {object}",
+        "an image of a {object}",
+    ),
+}
+NEUTRAL_FRAME = "a picture of {}"  # where concepts of any kind are compared
+
+ANCHORS = {  # family -> kind -> what stands in for an erased concept
+    "mini": {"style": "Photo", "object": "something"},
+    "": {"style": "photo", "object": "object"},
+}
+
+
+def anchor_for(kind: str, family: str) -> str:
+    """The superclass word that a concept of this kind is replaced by, if the user names none."""
+    require_kind(kind)
+    return ANCHORS.get(family, ANCHORS[""])[kind]
+
+
+def prompts_for(
+    concept: str,
+    kind: str,
+    others: Sequence[str] = (),
+    *,
+    frames: Iterable[str] = TRAIN_FRAMES,
+) -> list[str]:
+    """Sentences that hold a concept, every frame with every companion, frames varying fastest.
+
+    kind:   "style" or "object"
+    others: objects to go with a style, or styles to go with an object; none: the concept alone, in
+            ALONE_FRAMES, whatever `frames` says
+    """
+    require_kind(kind)
+    if not others:
+        return [fill(frame, **{kind: concept}) for frame in ALONE_FRAMES[kind]]
+    other = "object" if kind == "style" else "style"
+    chosen = tuple(frames)
+    return [fill(frame, **{kind: concept, other: word}) for word in others for frame in chosen]
+
+
+def fill(frame: str, *, style: str = "", object: str = "") -> str:
+    """Puts words into a frame, with "an" before a vowel.
+
+    >>> fill("a {object} in {style} style", style="Monet", object="owl")
+    'an owl in Monet style'
+    """
+    text = frame.format(style=style, object=object)
+    return re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", text)
+
+
+def require_kind(kind: str) -> None:
+    """Raises BadParam unless kind is one of KINDS."""
+    if kind not in KINDS:
+        raise BadParam(f"no kind of concept is called {kind!r}; there are: {', '.join(KINDS)}")

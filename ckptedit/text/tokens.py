@@ -1,0 +1,33 @@
+"""The embeddings that prompts put in front of the K/V weights, as rows of one matrix."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ckptedit.errors import BadParam
+from ckptedit.text.encoder import TextEncoder
+
+TOKENS = ("concept", "all")
+
+
+def token_embeddings(
+    encoder: TextEncoder, prompts: Sequence[str], concepts: Sequence[str] | None = None
+) -> Tensor:
+    """Embeds prompts and lines up their tokens.
+
+    concepts: one per prompt: only its own tokens are taken. None: every position is, the beginning,
+              the end and all padding among them, since cross-attention reads them all
+    returns:  [m, d] float32
+    """
+    hidden = encoder.encode(prompts).hidden  # [n, L, d]
+    if concepts is None:
+        return hidden.flatten(0, 1)
+    places = [encoder.positions(p, c) for p, c in zip(prompts, concepts, strict=True)]
+    return torch.cat([row[place] for row, place in zip(hidden, places, strict=True)])
+
+
+def require_tokens(tokens: str) -> None:
+    """Raises BadParam unless tokens is "concept" or "all"."""
+    if tokens not in TOKENS:
+        raise BadParam(f"tokens must be one of {', '.join(TOKENS)}, not {tokens!r}")
