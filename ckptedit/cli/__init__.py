@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from ckptedit.errors import CkptError
 
-COMMANDS = ["info"]  # names of modules in this folder, each with a function of the same name
+COMMANDS = ["info", "merge"]  # names of modules in this folder, each with a function of the same name
 
 
 class ErrorsToExit(TyperGroup):

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -33,6 +34,32 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not isfinite(value):
         return None
     return value
+
+
+def default_output(ckpt: str, operation: str) -> Path:
+    """Where a command writes without -o: `<stem>.<operation>.safetensors` in the working folder.
+
+    ckpt: the input, as the user named it: a file, an index, a folder, or `-`
+    """
+    name = "stdin" if ckpt == "-" else Path(ckpt).resolve().name
+    for ending in (".index.json", ".safetensors"):
+        name = name.removesuffix(ending)
+    return Path(f"{name}.{operation}.safetensors")
+
+
+def write_report(target: Path, content: bytes, *, force: bool) -> None:
+    """Writes a small file whole: the old one or the new, never a part. A device is written to."""
+    from ckptedit.files import check_output
+    from ckptedit.files.stream import is_stream, open_stream
+    from ckptedit.files.target import new_files
+
+    check_output(target, force=force, in_place=False)
+    if is_stream(target):
+        with open_stream(target) as stream:
+            stream.write(memoryview(content))
+        return
+    with new_files([(target, len(content))], replace=force) as (file,):
+        file.write(memoryview(content))
 
 
 def say(message: str) -> None:

@@ -1,0 +1,94 @@
+"""`ckptedit merge`: several edits of one base in one checkpoint."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ckptedit.cli.output import as_json, default_output, say, tracker
+from ckptedit.merge import METHODS
+
+if TYPE_CHECKING:
+    from ckptedit.merge.recipe import Recipe
+    from ckptedit.merge.run import Merged
+
+Strings = list[str] | None
+Option, Argument = typer.Option, typer.Argument
+
+
+def merge(
+    base: Annotated[str, Argument(help="Checkpoint that the edits were made from; - for stdin.")],
+    edits: Annotated[list[str], Argument(help="Edited checkpoints, or deltas.")],
+    method: Annotated[str, Option("--method", "-m", help=", ".join(METHODS) + ".")] = "ties",
+    output: Annotated[str | None, Option("--output", "-o", help="File, or - for stdout.")] = None,
+    weight: Annotated[
+        list[float] | None, Option("--weight", "-w", help="Once for each edit, in their order.")
+    ] = None,
+    scale: Annotated[float, Option("--scale", "-s", help="Factor of what is added to BASE.")] = 1.0,
+    density: Annotated[
+        float | None, Option(help="Share of entries kept: ties, dare, della, breadcrumbs.")
+    ] = None,
+    trim_scope: Annotated[
+        str | None, Option(help="ties: keep a share of each `tensor`, or of the `model`.")
+    ] = None,
+    vote: Annotated[str | None, Option(help="ties: sign by `mass`, or by `count`.")] = None,
+    ties_compat: Annotated[
+        str | None, Option(help="ties as in reference, mergekit, peft or sd-mecha.")
+    ] = None,
+    param: Annotated[
+        Strings, Option("--param", "-p", help="NAME=VALUE of any parameter of the method.")
+    ] = None,
+    block: Annotated[
+        Strings, Option(help="BLOCK=factor of UNet blocks, as IN*=0.5; or 26 numbers.")
+    ] = None,
+    keys: Annotated[
+        Strings, Option(help="Merge only these tensors, as '**.attn2.**'; ! takes away.")
+    ] = None,
+    extra: Annotated[str, Option(help="Tensors that BASE lacks: error, keep, drop.")] = "error",
+    seed: Annotated[int | None, Option(help="dare, della: which entries drop.")] = None,
+    threads: Annotated[int, Option("--threads", "-j", help="The result is the same.")] = 2,
+    force: Annotated[bool, Option("--force", help="Replace the output if it exists.")] = False,
+    in_place: Annotated[
+        bool, Option("--in-place", help="Allow the output to be one of the inputs.")
+    ] = False,
+    json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress bar, no notes.")] = False,
+) -> None:
+    """Merge edits of one base: BASE, plus what the edits changed, combined by a method.
+
+    Prints the path of the output. Streams: needs little memory whatever the size of the files.
+
+    Example: ckptedit merge base.safetensors vangogh.safetensors monet.safetensors --method ties
+    """
+    from ckptedit.merge.run import merge_files
+
+    named = {"density": density, "trim_scope": trim_scope, "vote": vote, "compat": ties_compat}
+    recipe = resolve(
+        named, param, method=method, weights=weight or (), scale=scale, keys=keys or (),
+        extra=extra, seed=seed, threads=threads, blocks=block,
+    )  # fmt: skip
+    target = output or default_output(base, "merge")
+    report = merge_files(
+        base, edits, target, recipe=recipe, force=force, in_place=in_place, track=tracker(quiet)
+    )
+    for note in [] if quiet else report.notes:
+        say(f"note: {note}")
+    if str(target) != "-":
+        typer.echo(as_json(as_report(report)) if json else report.path)
+
+
+def resolve(named: dict[str, Any], param: Strings, *, blocks: Strings, **settings: Any) -> "Recipe":
+    """The recipe that the options stand for."""
+    from ckptedit.merge.blocks import parse_blocks
+    from ckptedit.merge.recipe import Recipe
+    from ckptedit.params import assignments
+
+    given = {name: value for name, value in named.items() if value is not None}
+    params = given | assignments(param or ())
+    return Recipe(params=params, blocks=parse_blocks(blocks or ()), **settings)
+
+
+def as_report(merged: "Merged") -> dict[str, Any]:
+    """The report with the names that JSON readers rely on."""
+    fields = asdict(merged)
+    return {"output": str(fields.pop("path")), **fields.pop("options"), **fields}

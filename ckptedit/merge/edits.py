@@ -1,0 +1,160 @@
+"""What is merged: an edited checkpoint, or a delta. To the merge both are task vectors.
+
+An edit answers, for a tensor of the base, with None (this edit leaves it as it is) or with a
+function that fills in any stretch of its task vector.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ckptedit.errors import BadCheckpoint, Incompatible
+from ckptedit.files import Checkpoint, decode_into, escape
+from ckptedit.merge.scratch import Scratch
+from ckptedit.merge.stack import Array
+
+# (start, stop, base's values [stop - start], out [stop - start] float32) -> fills out
+Filler = Callable[[int, int, Array, Array], None]
+
+COMPARED = 1 << 18  # bytes compared at a time
+
+
+class Edit(Protocol):
+    """An edit of a base checkpoint.
+
+    label:   its name, escaped, for messages
+    ledger:  its ledger, oldest first
+    sources: checkpoints that it reads, which an output must not overwrite
+    """
+
+    label: str
+
+    @property
+    def ledger(self) -> list[dict[str, Any]]: ...
+
+    @property
+    def sources(self) -> list[Checkpoint]: ...
+
+    def digest(self) -> str:
+        """sha256 of its tensor data."""
+
+    def names(self) -> Collection[str]:
+        """The base's tensors that it has something to say about, and tensors the base lacks."""
+
+    def lacks(self, base: Checkpoint) -> list[str]:
+        """Tensors of the base that are missing here, if it is meant to have them all."""
+
+    def fill(self, base: Checkpoint, name: str) -> Filler | None:
+        """How to fill in its task vector of a tensor; None where it is zero throughout.
+
+        Raises Incompatible if the tensor has another shape, or is not of floats and differs.
+        """
+
+    def gram(self) -> NDArray[Any] | None:
+        """[d, d] E Eᵀ of the embeddings it was made for, if it says."""
+
+
+class CheckpointEdit:
+    """A whole checkpoint; its task vectors are its values less the base's."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint, self.label = checkpoint, checkpoint.label
+        self._scratch = Scratch()
+
+    @property
+    def ledger(self) -> list[dict[str, Any]]:
+        return self.checkpoint.ledger
+
+    @property
+    def sources(self) -> list[Checkpoint]:
+        return [self.checkpoint]
+
+    def digest(self) -> str:
+        return self.checkpoint.data_sha256()
+
+    def names(self) -> Collection[str]:
+        return self.checkpoint.keys()
+
+    def lacks(self, base: Checkpoint) -> list[str]:
+        return [name for name in base if name not in self.checkpoint]
+
+    def gram(self) -> NDArray[Any] | None:
+        return None
+
+    def fill(self, base: Checkpoint, name: str) -> Filler | None:
+        if name not in self.checkpoint:
+            return None
+        old, new = base[name], self.checkpoint[name]
+        if old.shape != new.shape:
+            raise Incompatible(
+                f"tensor {escape(name)} is {list(old.shape)} in {base.label}, "
+                f"but {list(new.shape)} in {self.label}"
+            )
+        if same_bytes(base, self.checkpoint, name):
+            return None
+        if not (is_float(old.dtype) and is_float(new.dtype)):
+            raise Incompatible(
+                f"tensor {escape(name)} is {old.dtype} in {base.label} and {new.dtype} in "
+                f"{self.label}, with other values: only floats can be merged"
+            )
+        return self._wide(base, name) if "F64" in (old.dtype, new.dtype) else self._narrow(name)
+
+    def _narrow(self, name: str) -> Filler:
+        info = self.checkpoint[name]
+        width = info.nbytes // info.numel
+
+        def fill(start: int, stop: int, values: Array, out: Array) -> None:
+            raw = self._scratch.take("raw", (stop - start) * width, np.uint8)
+            self.checkpoint.read_into(name, raw, start * width)
+            decode_into(raw, info.dtype, out)
+            np.subtract(out, values, out=out)
+
+        return fill
+
+    def _wide(self, base: Checkpoint, name: str) -> Filler:
+        """The difference is taken in float64, then rounded."""
+
+        def fill(start: int, stop: int, values: Array, out: Array) -> None:
+            new = read_float64(self.checkpoint, name, start, stop)
+            np.copyto(out, new - read_float64(base, name, start, stop), casting="same_kind")
+
+        return fill
+
+
+def open_edit(checkpoint: Checkpoint) -> Edit:
+    """An edit from an open file."""
+    return CheckpointEdit(checkpoint)
+
+
+def is_float(dtype: str) -> bool:
+    """Whether values of a stored dtype can be merged."""
+    return dtype in ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+
+
+def same_bytes(one: Checkpoint, other: Checkpoint, name: str) -> bool:
+    """Whether a tensor is stored alike in both. Stops at the first difference."""
+    if one[name].dtype != other[name].dtype or one[name].nbytes != other[name].nbytes:
+        return False
+    pieces = zip(one.chunks(name, COMPARED), other.chunks(name, COMPARED), strict=True)
+    return all(np.array_equal(a, b) for a, b in pieces)
+
+
+def read_float64(checkpoint: Checkpoint, name: str, start: int, stop: int) -> NDArray[np.float64]:
+    """Entries start to stop of a float tensor: [stop - start]"""
+    info = checkpoint[name]
+    width = info.nbytes // info.numel
+    raw = np.empty((stop - start) * width, np.uint8)
+    checkpoint.read_into(name, raw, start * width)
+    values = np.empty(stop - start, np.float64)
+    decode_into(raw, info.dtype, values)
+    return values
+
+
+def refuse_nonfinite(checkpoint: Checkpoint, name: str) -> None:
+    """Raises BadCheckpoint if a tensor of a checkpoint holds NaN or Inf."""
+    if name in checkpoint and not np.isfinite(checkpoint.values(name)).all():
+        raise BadCheckpoint(
+            f"{checkpoint.label}: tensor {escape(name)} holds NaN or Inf, and cannot be merged"
+        )

@@ -1,0 +1,81 @@
+"""What a merge is to do, resolved and checked before any tensor is read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any, Literal
+
+from ckptedit.errors import BadParam
+from ckptedit.merge import METHODS
+from ckptedit.params import defaults, hyperparameters, typed
+
+Extra = Literal["error", "keep", "drop"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A merge: θ = θ₀ + scale · block factor · method(τ₁ ... τₙ).
+
+    method:  a name in METHODS
+    params:  its hyperparameters, as values or as text
+    weights: one per edit; none stands for all 1
+    scale:   any number; negative takes away
+    blocks:  block name -> factor (`blocks.py`); 1 for blocks not named
+    keys:    patterns of the tensors that are merged (`globs.py`); none stands for all
+    extra:   what to do about tensors that an edit has and the base has not
+    seed:    of methods that draw random numbers
+    threads: 1 or more; the result does not depend on it
+    """
+
+    method: str = "ties"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    weights: Sequence[float] = ()
+    scale: float = 1.0
+    blocks: Mapping[str, float] = field(default_factory=dict)
+    keys: Sequence[str] = ()
+    extra: Extra = "error"
+    seed: int | None = None
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise BadParam(f"threads must be 1 or more, got {self.threads}")
+        if self.extra not in ("error", "keep", "drop"):
+            raise BadParam(f"extra must be error, keep or drop, got {self.extra!r}")
+        numbers = {"scale": [self.scale], "weights": self.weights, "blocks": self.blocks.values()}
+        for name, values in numbers.items():
+            if not all(isfinite(value) for value in values):
+                raise BadParam(f"{name} must be finite numbers, got {list(values)}")
+
+    def resolved_params(self) -> dict[str, Any]:
+        """All hyperparameters of the method, defaults spelled out.
+
+        Raises UnknownName or BadParam.
+        """
+        method = METHODS[self.method]
+        given = dict(self.params)
+        if self.seed is not None:
+            if "seed" not in hyperparameters(method):
+                raise BadParam(f"{self.method} draws no random numbers and takes no seed")
+            given["seed"] = self.seed
+        params = defaults(method) | typed(method, given, self.method)
+        resolve = getattr(method, "resolve", None)
+        return resolve(**params) if resolve else params
+
+    def resolved_weights(self, edits: int) -> tuple[float, ...]:
+        """One weight per edit. Raises BadParam if their number is not that of the edits."""
+        if self.weights and len(self.weights) != edits:
+            raise BadParam(f"{edits} edits need {edits} weights, got {len(self.weights)}")
+        return tuple(float(weight) for weight in self.weights) or (1.0,) * edits
+
+    def options(self, edits: int) -> dict[str, Any]:
+        """What the ledger and the report say; the number of threads is not among it."""
+        return {
+            "method": self.method,
+            "params": self.resolved_params(),
+            "weights": list(self.resolved_weights(edits)),
+            "scale": self.scale,
+            **({"blocks": dict(self.blocks)} if self.blocks else {}),
+            **({"keys": list(self.keys)} if self.keys else {}),
+            **({"extra": self.extra} if self.extra != "error" else {}),
+        }

@@ -1,0 +1,146 @@
+"""`merge` as a function: checkpoints and deltas in, one checkpoint out."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from ckptedit.errors import Incompatible
+from ckptedit.files import Checkpoint, Written, check_output, ledger, write
+from ckptedit.globs import select
+from ckptedit.merge import METHODS
+from ckptedit.merge.blocks import factor
+from ckptedit.merge.edits import Edit, open_edit
+from ckptedit.merge.file_stack import Inputs
+from ckptedit.merge.parallel import Workers
+from ckptedit.merge.provenance import ledger_line
+from ckptedit.merge.recipe import Recipe
+from ckptedit.merge.stack import Model
+from ckptedit.merge.strays import Stray, notes_on, stray_tensors
+from ckptedit.merge.stream import Stream
+from ckptedit.progress import Track, silent
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge wrote.
+
+    sha256:  of the tensor data
+    options: the recipe, resolved
+    tensors: how many were merged, copied from the base, and taken over from an edit
+    drift:   l2 of what was added, and relative to the base's weights in the merged tensors
+    edits:   for each its sha256, weight, tensors touched, l2 of its task vector, and the cosine of
+             that with what was added
+    counts:  what the method counted (ties: entries in which a task vector was outvoted)
+    notes:   what the user should hear of, one line each
+    """
+
+    path: Path
+    sha256: str
+    options: dict[str, Any]
+    tensors: dict[str, int]
+    drift: dict[str, float]
+    edits: list[dict[str, Any]]
+    counts: dict[str, int]
+    notes: list[str]
+
+
+def merge_checkpoints(
+    base: Checkpoint,
+    edits: Sequence[Edit],
+    output: str | Path,
+    *,
+    recipe: Recipe,
+    force: bool = False,
+    in_place: bool = False,
+    track: Track = silent,
+) -> Merged:
+    """Merges edits of a base into a checkpoint with the base's names, order, shapes and dtypes.
+
+    A tensor that an edit lacks counts as unchanged by it. A tensor that the base lacks is an error,
+    or is kept or dropped as recipe.extra says. Tensors of integers must be equal everywhere.
+    Raises BadParam, UnknownName, Incompatible, BadCheckpoint, Overflow and what `write` raises.
+    """
+    if not edits:
+        raise Incompatible("there is nothing to merge: give at least one edit")
+    sources = [base, *(source for edit in edits for source in edit.sources)]
+    check_output(output, sources, force=force, in_place=in_place)
+    stream = make_stream(base, edits, recipe)
+    strays = stray_tensors(base, edits, recipe.extra)
+    with Workers(recipe.threads) as workers:
+        digests = list(workers.ordered([base.data_sha256, *(e.digest for e in edits)], 2))
+        metadata = ledger.append(base.metadata, ledger_line(recipe, base, edits, digests))
+        specs = [*(base[name] for name in base), *(stray.spec for stray in strays)]
+        data = chain(stream.tensors(workers), (stray.data() for stray in strays))
+        written = write(output, specs, track(data, "merging", len(specs)), metadata,
+                        force=force, inputs=sources, in_place=in_place)  # fmt: skip
+    return report(stream, recipe, written, digests, strays)
+
+
+def merge_files(
+    base: str | Path,
+    edits: Sequence[str | Path],
+    output: str | Path,
+    *,
+    recipe: Recipe,
+    force: bool = False,
+    in_place: bool = False,
+    track: Track = silent,
+) -> Merged:
+    """As `merge_checkpoints`, with inputs by name: a file, an index, a folder, `-` for stdin."""
+    with ExitStack() as opened:
+        start = opened.enter_context(Checkpoint(base))
+        sources = [open_edit(opened.enter_context(Checkpoint(path))) for path in edits]
+        return merge_checkpoints(start, sources, output, recipe=recipe, force=force,
+                                 in_place=in_place, track=track)  # fmt: skip
+
+
+def make_stream(base: Checkpoint, edits: Sequence[Edit], recipe: Recipe) -> Stream:
+    """The merge, ready to run. Raises what a wrong recipe raises; reads no tensor."""
+    weights = recipe.resolved_weights(len(edits))
+    chosen = select(list(base), recipe.keys)
+    scales = {name: recipe.scale * factor(recipe.blocks, name) for name in chosen}
+    model = Model(lambda: stream.stacks())
+    inputs = Inputs(base, edits, weights, model)
+    stream = Stream(inputs, METHODS[recipe.method], recipe.resolved_params(), scales)
+    return stream
+
+
+def report(
+    stream: Stream,
+    recipe: Recipe,
+    written: Written,
+    digests: Sequence[str],
+    strays: Sequence[Stray],
+) -> Merged:
+    """The figures of a merge that has been written."""
+    inputs, products = stream.inputs, stream.products
+    lengths = [sqrt(products[i, i]) for i in range(len(products))]
+    edits = [
+        {
+            "name": edit.label,
+            "sha256": digest,
+            "weight": weight,
+            "tensors": touched,
+            "l2": length,
+            "cosine": products[i, -1] / (length * lengths[-1]) if length * lengths[-1] else None,
+        }
+        for i, (edit, digest, weight, touched, length) in enumerate(
+            zip(inputs.edits, digests[1:], inputs.weights, stream.touched, lengths, strict=False)
+        )
+    ]
+    relative = lengths[-1] / sqrt(stream.base_square) if stream.base_square else 0.0
+    merged = len(stream.merged)
+    return Merged(
+        path=written.path,
+        sha256=written.sha256,
+        options=recipe.options(len(edits)),
+        tensors={"merged": merged, "copied": len(inputs.base) - merged, "added": len(strays)},
+        drift={"l2": lengths[-1], "relative": relative},
+        edits=edits,
+        counts=dict(sorted(inputs.tally.counts.items())),
+        notes=notes_on(inputs.base, inputs.edits, recipe.extra),
+    )

@@ -1,0 +1,171 @@
+"""Runs a merge method over whole checkpoints, a stretch of each at a time.
+
+A tensor goes through two stages, both of them jobs for the same few threads:
+
+    prepare    compare the bytes; where an edit differs, let the method look at the tensor -> kernel
+    run        some stretches: decode, kernel, add to the base, encode -> stored bytes
+
+While the stretches of one tensor run and are written, the next one is prepared. Memory is one
+tensor's worth of magnitudes for each of two preparations, and a few stretches for each thread.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ckptedit.errors import CkptError
+from ckptedit.files import encode_into, escape
+from ckptedit.merge.edits import is_float
+from ckptedit.merge.file_stack import FileStack, Inputs
+from ckptedit.merge.parallel import Workers
+from ckptedit.merge.stack import Array, Kernel
+
+RUN = 8  # stretches in one job: 1 MiB of fp16, large enough that handing it over costs nothing
+COPY = 1 << 20  # bytes that are copied in one job
+EXACT = 1 << 13  # entries per dot product: float32 is accurate there, and BLAS uses one thread
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Stored bytes of some stretches of a tensor.
+
+    products: [n + 1, n + 1] inner products of the task vectors and of what was added to the base;
+              None if the piece was copied
+    base:     squared norm of the base's weights
+    """
+
+    name: str
+    stored: NDArray[np.uint8]
+    products: NDArray[np.float64] | None = None
+    base: float = 0.0
+
+
+class Stream:
+    """The tensors of the output, in the order of the base.
+
+    method: a function of METHODS, params: its hyperparameters
+    scales: name -> what multiplies the merged task vector of a tensor; tensors that are not in it,
+            or have 0 there, are copied
+
+    When all is read, `merged` and `touched` tell in which tensors anything differs, in all and for
+    each edit; `products` and `base_square` are the sums of the pieces' figures.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        method: Callable[..., Kernel],
+        params: dict[str, Any],
+        scales: dict[str, float],
+    ) -> None:
+        self.inputs, self.method, self.params, self.scales = inputs, method, params, scales
+        count = len(inputs.edits)
+        self.merged: list[str] = []
+        self.touched = [0] * count
+        self.products: NDArray[np.float64] = np.zeros((count + 1, count + 1))
+        self.base_square = 0.0
+
+    def stacks(self) -> Iterator[FileStack]:
+        """All tensors that are merged, for methods that look at the whole model."""
+        for name in self.inputs.base:
+            if self.scales.get(name) and is_float(self.inputs.base[name].dtype):
+                yield FileStack(self.inputs, name)
+
+    def tensors(self, workers: Workers) -> Iterator[Iterator[NDArray[np.uint8]]]:
+        """The stored bytes of each tensor of the base, in pieces. Must be consumed in order."""
+        preparing = (partial(self._prepare, name) for name in self.inputs.base)
+        runs = self._runs(workers.ordered(preparing, ahead=2))
+        pieces = workers.ordered(runs, ahead=2 * workers.threads)
+        for _, group in groupby(pieces, key=lambda piece: piece.name):
+            yield map(self._count, group)
+
+    def _prepare(self, name: str) -> tuple[str, FileStack | None, Kernel | None]:
+        if not self.scales.get(name):
+            return name, None, None
+        with noting(name), np.errstate(all="ignore"):
+            stack = FileStack(self.inputs, name)
+            return name, stack, None if stack.untouched else self.method(stack, **self.params)
+
+    def _runs(
+        self, prepared: Iterator[tuple[str, FileStack | None, Kernel | None]]
+    ) -> Iterator[Callable[[], Piece]]:
+        for name, stack, kernel in prepared:
+            if stack is None or kernel is None:
+                size = self.inputs.base[name].nbytes
+                for start in range(0, max(size, 1), COPY):
+                    yield partial(self._copy, name, start, min(COPY, size - start))
+                continue
+            self.merged.append(name)
+            for edit, fill in enumerate(stack.fillers):
+                self.touched[edit] += fill is not None
+            spans = list(stack.spans(whole_rows=getattr(self.method, "by_rows", False)))
+            for first in range(0, len(spans), RUN):
+                yield partial(self._run, stack, kernel, spans[first : first + RUN])
+
+    def _copy(self, name: str, start: int, count: int) -> Piece:
+        stored = np.empty(count, np.uint8)
+        self.inputs.base.read_into(name, stored, start)
+        return Piece(name, stored)
+
+    def _run(self, stack: FileStack, kernel: Kernel, spans: list[Span]) -> Piece:
+        width, first, edits = stack.width, spans[0][0], range(len(stack.weights))
+        stored = np.empty((spans[-1][1] - first) * width, np.uint8)
+        products, base_square = np.zeros_like(self.products), 0.0
+        scale = np.float32(self.scales[stack.name])
+        with noting(stack.name), np.errstate(all="ignore"):
+            for start, stop in spans:
+                stretch = stack.read(start, stop, edits)
+                change = kernel(stretch)
+                if scale != 1:
+                    change = change * scale
+                found = inner_products([*stretch.deltas, change])
+                if not np.isfinite(found).all():
+                    stack.require_finite(start, stop)
+                products += found
+                base_square += dot(stretch.base, stretch.base)
+                target = stored[(start - first) * width : (stop - first) * width]
+                new = stack.exact_base(stretch) + change
+                encode_into(new, stack.info.dtype, target, name=stack.name)
+        return Piece(stack.name, stored, products, base_square)
+
+    def _count(self, piece: Piece) -> NDArray[np.uint8]:
+        if piece.products is not None:
+            self.products += piece.products
+            self.base_square += piece.base
+        return piece.stored
+
+
+class noting:
+    """Names the tensor in an error that comes from a method, which does not know it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CkptError) and escape(self.name) not in str(error):
+            error.add_note(f"while merging {escape(self.name)}")
+
+
+def inner_products(vectors: list[Array]) -> NDArray[Any]:
+    """[k, k] float64 of k vectors [m]; the last with all, the others with themselves only."""
+    products = np.zeros((len(vectors), len(vectors)))
+    last = vectors[-1]
+    for i, vector in enumerate(vectors[:-1]):
+        products[i, i] = dot(vector, vector)
+        products[i, -1] = products[-1, i] = dot(vector, last)
+    products[-1, -1] = dot(last, last)
+    return products
+
+
+def dot(a: Array, b: Array) -> float:
+    """The inner product of two float32 vectors, the same for any number of BLAS threads."""
+    return sum(float(a[i : i + EXACT] @ b[i : i + EXACT]) for i in range(0, len(a), EXACT))

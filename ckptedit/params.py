@@ -1,0 +1,78 @@
+"""`density=0.2` as typed keyword arguments: a function's own signature is the schema.
+
+Names, types and defaults of a method's hyperparameters are declared once, as its keyword-only
+parameters. Understood are float, int, str, bool, Literal choices, and `X | None`.
+"""
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from ckptedit.errors import BadParam
+
+TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+
+
+def hyperparameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of a function, by name, in order."""
+    parameters = inspect.signature(function).parameters
+    return {n: p for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """The hyperparameters that need not be given, with their values."""
+    known = hyperparameters(function)
+    return {n: p.default for n, p in known.items() if p.default is not inspect.Parameter.empty}
+
+
+def assignments(texts: Iterable[str]) -> dict[str, str]:
+    """["density=0.2"] -> {"density": "0.2"}. Raises BadParam if one is not name=value."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise BadParam(f"{text!r} is not of the form name=value")
+        found[name.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def typed(function: Callable[..., Any], given: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Checks and converts hyperparameters that a user gave as text, or as values already.
+
+    what: the function as messages call it, "ties"
+    Raises BadParam for an unknown name or a value that is not of its type.
+    """
+    known, hints = hyperparameters(function), get_type_hints(function)
+    for name in given:
+        if name not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise BadParam(f"{what} has no parameter {name}; {has}")
+    return {name: convert(value, hints[name], name) for name, value in given.items()}
+
+
+def convert(value: Any, hint: Any, name: str) -> Any:
+    """A value, perhaps as text, as the type that a hint names."""
+    if get_origin(hint) in (Union, types.UnionType):
+        options = [option for option in get_args(hint) if option is not type(None)]
+        if len(options) < len(get_args(hint)) and value in (None, "none", "None"):
+            return None
+        return convert(value, options[0], name)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            choices = ", ".join(str(choice) for choice in get_args(hint))
+            raise BadParam(f"{name} must be one of {choices}; got {value!r}")
+        return value
+    if hint is bool:
+        return _truth(value, name)
+    try:
+        return hint(value)
+    except (TypeError, ValueError):
+        raise BadParam(f"{name} must be a number ({hint.__name__}), got {value!r}") from None
+
+
+def _truth(value: Any, name: str) -> bool:
+    text = str(value).lower()
+    if text not in TRUE | FALSE:
+        raise BadParam(f"{name} must be true or false, got {value!r}")
+    return text in TRUE
