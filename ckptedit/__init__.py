@@ -12,9 +12,12 @@ __version__ = "0.1.0"
 PUBLIC = {
     "Checkpoint": "ckptedit.files",
     "info": "ckptedit.families.info",
+    "open_model": "ckptedit.diffusion",
+    "project": "ckptedit.text",
+    "sample": "ckptedit.diffusion",
 }
 
-__all__ = ["PUBLIC", "Checkpoint", "info"]
+__all__ = ["PUBLIC", "Checkpoint", "info", "open_model", "project", "sample"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,8 @@ from typer.core import TyperGroup
 
 from ckptedit.errors import CkptError
 
-COMMANDS = ["info", "merge"]  # names of modules in this folder, each with a function of the same name
+# names of modules in this folder, each with a function of the same name, as work goes
+COMMANDS = ["info", "diff", "sample", "project", "merge"]
 
 
 class ErrorsToExit(TyperGroup):

@@ -1,10 +1,12 @@
 """Vectors to pictures: a checkpoint's UNet, VAE and noise schedule, and sampling from them."""
 
 from ckptedit.diffusion.device import choose_threads, resolve_device, threads
+from ckptedit.diffusion.grid import grid, save_png
 from ckptedit.diffusion.model import Denoiser, Model, kv_parameters, load_kv, open_model
 from ckptedit.diffusion.noise import noise_for, noises_for
 from ckptedit.diffusion.sampling import decode, encode_pictures, sample, sample_latents, solve
 from ckptedit.diffusion.schedule import Schedule
+from ckptedit.diffusion.sheet import sample_sheet
 
 __all__ = [
     "Denoiser",
@@ -13,6 +15,7 @@ __all__ = [
     "choose_threads",
     "decode",
     "encode_pictures",
+    "grid",
     "kv_parameters",
     "load_kv",
     "noise_for",
@@ -21,6 +24,8 @@ __all__ = [
     "resolve_device",
     "sample",
     "sample_latents",
+    "sample_sheet",
+    "save_png",
     "solve",
     "threads",
 ]

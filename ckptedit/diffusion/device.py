@@ -9,6 +9,12 @@ from torch.nn import Module
 
 from ckptedit.errors import BadParam
 
+PRECISIONS = {
+    "auto": None,
+    "float32": None,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 SMALL = 50_000_000  # parameters; below it, handing work to threads costs more than it saves
 
 
@@ -31,8 +37,33 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def resolve_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """The half-width format to compute in, None for float32.
+
+    "auto" is bfloat16 on a GPU and on processors with instructions for it: twice as fast there, and
+    the solver's own arithmetic stays in float32.
+    """
+    if name not in PRECISIONS:
+        raise BadParam(f"no precision is called {name!r}; there are: {', '.join(PRECISIONS)}")
+    if name != "auto":
+        return PRECISIONS[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and _cpu_has_bfloat16() else None
+
+
+def _cpu_has_bfloat16() -> bool:
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, so maybe not there
+    return any(getattr(torch.cpu, test, lambda: False)() for test in tests)
+
+
 def choose_threads(module: Module) -> int:
-    """How many threads a module's size is worth: 2 for small ones, else one per core."""
+    """How many threads a module's size is worth: 2 for small ones, else one per core.
+
+    OMP_NUM_THREADS, where it is set, has been read by torch already and decides.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parameters = sum(parameter.numel() for parameter in module.parameters())
     return min(cores or 1, 2 if parameters < SMALL else 64)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from ckptedit.diffusion.device import resolve_device
+from ckptedit.diffusion.device import resolve_device, resolve_precision
 from ckptedit.diffusion.schedule import Schedule
 from ckptedit.errors import Incompatible
 from ckptedit.families import Family, blocks_of, detect
@@ -43,11 +43,13 @@ class Model:
         family: Family,
         *,
         device: torch.device,
+        half: torch.dtype | None = None,
         tokenizer: Path | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.family = family
         self.device = device
+        self.half = half  # what the UNet computes in while it samples; None is float32
         self.batch = 32  # pictures that go through the UNet at once; more do not make it faster
         self._tokenizer = tokenizer
 
@@ -83,9 +85,8 @@ class Model:
         return Denoiser(self.unet, self.schedule)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The number format of sampling; float32 unless the device is a GPU."""
-        half = self.device.type == "cuda"
-        return torch.autocast("cuda", torch.float16) if half else nullcontext()
+        """A context in which the UNet computes in `half`; weights stay float32."""
+        return torch.autocast(self.device.type, self.half) if self.half else nullcontext()
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -100,17 +101,22 @@ def open_model(
     device: str = "cpu",
     tokenizer: Path | None = None,
     family: Family | None = None,
+    precision: str = "auto",
 ) -> Model:
     """Opens a checkpoint to run it. Reads the header only; weights follow when they are used.
 
     device:    "auto", "cpu", "cuda", "cuda:N", "mps"
     tokenizer: a folder or file, for families whose vocabulary does not ship with the tool
     family:    default: detected
+    precision: of sampling, not of the weights: "float32", "bfloat16", "float16", or "auto": half
+               the width where the hardware has it
     """
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
     found = family or detect(checkpoint)
-    return Model(checkpoint, found, device=resolve_device(device), tokenizer=tokenizer)
+    where = resolve_device(device)
+    half = resolve_precision(precision, where)
+    return Model(checkpoint, found, device=where, half=half, tokenizer=tokenizer)
 
 
 def kv_parameters(unet: Module, names: Mapping[str, Any] | list[str]) -> dict[str, Parameter]:

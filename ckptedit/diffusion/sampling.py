@@ -1,20 +1,21 @@
 """Prompts and noise to pictures, in batches, with classifier-free guidance."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ckptedit.diffusion.model import Denoiser, Model
+from ckptedit.diffusion.model import Denoiser, Model, open_model
 from ckptedit.diffusion.noise import noises_for
 from ckptedit.errors import BadParam
 from ckptedit.progress import Track, silent
 
 
 def sample(
-    model: Model,
+    model: Model | str | Path,
     prompts: Sequence[str],
     *,
     noise: Tensor | None = None,
@@ -24,11 +25,14 @@ def sample(
 ) -> np.ndarray:
     """Draws one picture per prompt.
 
+    model:    as `open_model` returns it, or the path of a checkpoint
     noise:    [n, c, h, w], the latents to start from; default: noise_for(shape, prompt, 0)
     steps:    solver steps, 1 or more; 20 are plenty for this solver
     guidance: of classifier-free guidance, 1 is none; default: the family's
     returns:  [n, height, width, 3] uint8
     """
+    if not isinstance(model, Model):
+        model = open_model(model)
     latents = sample_latents(
         model, prompts, noise=noise, steps=steps, guidance=guidance, track=track
     )
@@ -90,9 +94,8 @@ def decode(model: Model, latents: Tensor) -> Tensor:
     """Latents [b, c, h, w] as the UNet has them -> pictures [b, 3, height, width] in 0..1, CPU."""
     vae: Any = model.vae
     scaled = latents.to(model.device) / model.family.latent_scale
-    with model.autocast():
-        pictures = vae.decode(scaled, return_dict=False)[0]
-    return (pictures.float() / 2 + 0.5).clamp(0, 1).cpu()
+    pictures = vae.decode(scaled, return_dict=False)[0]
+    return (pictures / 2 + 0.5).clamp(0, 1).cpu()
 
 
 @torch.no_grad()

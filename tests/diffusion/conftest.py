@@ -20,4 +20,4 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(checkpoint: Path, family: Family) -> Iterator[Model]:
-    yield open_model(checkpoint, family=family)
+    yield open_model(checkpoint, family=family, precision="float32")
