@@ -171,16 +171,17 @@ def _tensor(name: str, fields: Any, start: int) -> TensorInfo:
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BITS:
         raise BadCheckpoint(f"tensor {shown} has the unknown dtype {escape(dtype)}")
-    if not _naturals(shape) or len(shape) > MAX_DIMS:
+    if not _naturals(shape, MAX_DIMS):
         raise BadCheckpoint(f"tensor {shown} has the shape {escape(shape)}")
-    if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+    if not _naturals(offsets, 2) or len(offsets) < 2 or offsets[0] > offsets[1]:
         raise BadCheckpoint(f"tensor {shown} has the data_offsets {escape(offsets)}")
     begin, end = offsets
-    bits = BITS[dtype]
+    count = 1
     for size in shape:
-        bits *= size
-        if size >= 2**63 or bits >= 2**64:
+        count *= size
+        if size >= 2**63 or count >= 2**64:
             raise BadCheckpoint(f"tensor {shown} has the shape {escape(shape)}, too large")
+    bits = count * BITS[dtype]
     if bits != 8 * (end - begin):
         raise BadCheckpoint(
             f"tensor {shown} is {dtype} {escape(shape)}, {bits // 8} bytes, "
@@ -189,8 +190,11 @@ def _tensor(name: str, fields: Any, start: int) -> TensorInfo:
     return TensorInfo(name, dtype, tuple(shape), start + begin, end - begin)
 
 
-def _naturals(value: Any) -> bool:
-    return isinstance(value, list) and all(type(item) is int for item in value)
+def _naturals(value: Any, most: int) -> bool:
+    """Whether it is a list of at most `most` integers; bool is one to isinstance, but not here."""
+    return (
+        isinstance(value, list) and len(value) <= most and all(type(item) is int for item in value)
+    )
 
 
 def pack_header(specs: Iterable[Spec | TensorInfo], metadata: Mapping[str, str]) -> bytes:
