@@ -4,8 +4,8 @@
 Markdown, JUnit, a picture. Neither needs torch.
 """
 
-from ckptedit.diff.compare import compare
-from ckptedit.diff.gates import Judgement, Limit, Rules, Verdict, judge
+from ckptedit.diff.compare import compare, compared
+from ckptedit.diff.gates import Judgement, Limit, Rules, Verdict, judge, require_matches
 from ckptedit.diff.norms import Figures, Sums
 from ckptedit.diff.report import Group, Report, Reshaped, TensorDiff
 
@@ -21,5 +21,7 @@ __all__ = [
     "TensorDiff",
     "Verdict",
     "compare",
+    "compared",
     "judge",
+    "require_matches",
 ]

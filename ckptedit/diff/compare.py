@@ -41,7 +41,7 @@ def compare(
     """
     if threads < 1:
         raise BadParam(f"threads is {threads}; it must be 1 or more")
-    names = select([*old, *(name for name in new if name not in old)], keys)
+    names = compared(old, new, keys)
     both = [name for name in names if name in old and name in new]
     shaped = [name for name in both if old[name].shape == new[name].shape]
     return Report(
@@ -55,6 +55,11 @@ def compare(
             for name in sorted(set(both) - set(shaped))
         ],
     )
+
+
+def compared(old: Checkpoint, new: Checkpoint, keys: Sequence[str] = ()) -> list[str]:
+    """The names that `compare` takes: all on either side, or those that the patterns pick."""
+    return select([*old, *(name for name in new if name not in old)], keys)
 
 
 @dataclass(frozen=True, slots=True)

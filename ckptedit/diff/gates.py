@@ -3,7 +3,7 @@
 A limit is met if `value <= limit` (for the cosine `value >= limit`), and nan meets none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, nan
 from typing import Any
@@ -14,6 +14,7 @@ from ckptedit.globs import matches, require_match, select
 
 MEASURES = ("relative", "l2", "l1", "linf", "cosine", "changed_fraction")
 TOTALS = (*MEASURES, "changed_tensors")
+NO_CHANGE = "no tensor changes"  # the rule where no limits are given
 STRUCTURE = ("added", "removed", "reshaped", "retyped")
 
 
@@ -47,9 +48,7 @@ class Rules:
         for measure, value in [*self.total.items(), *((x.measure, x.value) for x in self.limits)]:
             low = -1 if measure == "cosine" else 0
             if not low <= value < inf:
-                raise BadParam(
-                    f"the limit on {measure} is {value}; it must be a number from {low} up"
-                )
+                raise BadParam(f"the limit on {measure} is {value}; it must be at least {low}")
         if not 0 <= self.slack < inf:
             raise BadParam(f"slack is {self.slack}; it must be 0 or more")
 
@@ -91,6 +90,7 @@ def judge(report: Report, rules: Rules) -> Judgement:
 
     Raises UnknownName if a pattern of the rules fits no tensor on either side.
     """
+    require_matches(rules, names_of(report))
     verdicts = [*_structure(report, rules), _finite(report)]
     verdicts += [_total(report, measure, value) for measure, value in rules.total.items()]
     verdicts += [_limit(report, limit) for limit in rules.limits]
@@ -102,6 +102,12 @@ def judge(report: Report, rules: Rules) -> Judgement:
     if passed:
         return Judgement("same" if report.same else "within", tuple(verdicts))
     return Judgement("differs" if rules.strict else "exceeded", tuple(verdicts))
+
+
+def require_matches(rules: Rules, names: Collection[str]) -> None:
+    """Raises UnknownName if a pattern of the rules fits no name. Cheap: ask before comparing."""
+    for pattern in [*rules.allow, *(limit.keys for limit in rules.limits)]:
+        require_match(names, pattern)
 
 
 def names_of(report: Report) -> list[str]:
@@ -150,7 +156,6 @@ def _total(report: Report, measure: str, limit: float) -> Verdict:
 
 
 def _limit(report: Report, limit: Limit) -> Verdict:
-    require_match(names_of(report), limit.keys)
     picked = [t for t in report.tensors if matches(t.name, [limit.keys])]
     values = [getattr(t.figures, limit.measure) for t in picked]
     broken = tuple(
@@ -166,21 +171,20 @@ def _limit(report: Report, limit: Limit) -> Verdict:
 
 def _allow(report: Report, allow: Sequence[str]) -> Verdict:
     allowed = set(select(names_of(report), allow)) if allow else set()
-    broken = tuple(t.name for t in report.changed if t.name not in allowed)
-    rule = f"only {', '.join(allow)} may change" if allow else "no tensor changes"
+    others = [t for t in report.changed if t.name not in allowed]
+    broken = tuple(t.name for t in others if t.sums.changed or not t.retyped)  # has its own verdict
+    rule = f"only {', '.join(allow)} may change" if allow else NO_CHANGE
     return Verdict(rule, not broken, tensors=broken)
 
 
 def _baseline(report: Report, baseline: Mapping[str, Any], slack: float) -> list[Verdict]:
     known = {tensor["name"]: _number(tensor["l2"]) for tensor in baseline["tensors"]}
-    total, limit = report.total.figures.l2, _number(baseline["total"]["l2"]) * (1 + slack)
+    l2, limit = report.total.figures.l2, _number(baseline["total"]["l2"]) * (1 + slack)
     broken = tuple(
         t.name for t in report.changed if not t.figures.l2 <= known.get(t.name, 0.0) * (1 + slack)
     )
     return [
-        Verdict(
-            "l2 of all tensors is no greater than the baseline's", total <= limit, total, limit
-        ),
+        Verdict("l2 of all tensors is at most the baseline's", l2 <= limit, l2, limit),
         Verdict("no tensor drifts farther than in the baseline", not broken, tensors=broken),
     ]
 

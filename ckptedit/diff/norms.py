@@ -89,10 +89,8 @@ def moved(values: Floats, used: int) -> Sums:
         bad = used - np.isfinite(values.reshape(3, -1)[:, :used]).sum(axis=1)
         return Sums(used, 0, int(bad[0]), int(bad[1]), *[nan] * 6)
     l1 = float(_dots(delta, ONES[delta.dtype.char]))
-    if old2 / 4 < new2 < old2 * 4:  # then little cancels, and a pass over the data is saved
-        dot = (old2 + new2 - delta2) / 2
-    else:
-        dot = float(_dots(old, new))
+    near = delta2 < min(old2, new2)  # then little cancels, and a pass over the data is saved
+    dot = (old2 + new2 - delta2) / 2 if near else float(_dots(old, new))
     return Sums(used, 0, 0, 0, l1, linf, delta2, old2, new2, dot)
 
 

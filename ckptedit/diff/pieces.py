@@ -20,7 +20,7 @@ from ckptedit.files.nonfinite import holds_nonfinite
 PIECE = 32 * ROW  # elements measured at a time: what they decode to fits into the caches
 STEP = 1 << 19  # bytes of each file compared at a time
 
-EXACT_IN_FLOAT32 = FLOATS - {"F64"} | {"BOOL", "U8", "I8", "U16", "I16"}
+EXACT_IN_FLOAT32 = FLOATS - {"F64"}  # integers are rare: they take float64, all of them
 MEASURABLE = FLOATS | NATIVE.keys() - {"C64"}
 
 Bytes = NDArray[np.uint8]
@@ -114,7 +114,7 @@ def _width(info: TensorInfo) -> int:
 
 
 def _read(checkpoint: Checkpoint, info: TensorInfo, start: int, raw: Bytes) -> Bytes:
-    """Fills raw with the stored elements from start on; zeros, which decode to 0, follow the last."""
+    """Fills raw with the stored elements from start on, then with zeros, which decode to 0."""
     first = start * _width(info)
     size = min(len(raw), info.nbytes - first)
     checkpoint.read_into(info.name, raw[:size], first)

@@ -1,6 +1,6 @@
 """What a comparison found, and its JSON. Names in the JSON are added, never renamed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -53,6 +53,33 @@ class Reshaped:
 
 
 @dataclass(frozen=True)
+class Spectrum:
+    """The singular values of one delta [out, in], summed up (a kernel's axes count as `in`)."""
+
+    spectral_norm: float  # the greatest, s₁
+    stable_rank: float  # Σ s² / s₁²
+    effective_rank: float  # exp of the entropy of s / Σ s
+    rank: int  # how many stand out of what rounding to the stored dtype puts there
+
+
+@dataclass(frozen=True)
+class SharedFactor:
+    """Whether the deltas of all K/V weights with one width have their rows in one small space.
+
+    Closed forms and right-factored training write Δ = A Qᵀ with one Q for all layers; any other
+    training gives each layer rows of its own.
+    """
+
+    component: str
+    dim: int  # text width d
+    matrices: int
+    rank: int  # of all deltas stacked [Σ out, d]
+    largest_rank: int  # of one of them
+    sharing: float  # 1: one row space for all; 0: as many directions as their ranks add up to
+    shared: bool  # sharing >= 0.9, and the space is at most half of d
+
+
+@dataclass(frozen=True)
 class Group:
     """All compared tensors of one component, block or role, or of one block and role."""
 
@@ -79,6 +106,8 @@ class Report:
     added: list[str] = field(default_factory=list)  # only in new
     removed: list[str] = field(default_factory=list)  # only in old
     reshaped: list[Reshaped] = field(default_factory=list)
+    spectra: Mapping[str, Spectrum] = field(default_factory=dict)  # by tensor, if asked for
+    factors: list[SharedFactor] = field(default_factory=list)
 
     @cached_property
     def changed(self) -> list[TensorDiff]:
@@ -140,8 +169,12 @@ class Report:
             "reshaped": [tensor.as_dict() for tensor in self.reshaped],
             "retyped": [tensor.name for tensor in self.retyped],
             "nonfinite": [tensor.name for tensor in self.nonfinite],
-            "tensors": [tensor.as_dict() for tensor in self.changed],
+            "tensors": [tensor.as_dict() | self._spectrum(tensor.name) for tensor in self.changed],
+            "shared_right_factor": [asdict(factor) for factor in self.factors],
         }
+
+    def _spectrum(self, name: str) -> dict[str, Any]:
+        return {"spectrum": asdict(self.spectra[name])} if name in self.spectra else {}
 
 
 def _measures(figures: Figures, sums: Sums) -> dict[str, Any]:

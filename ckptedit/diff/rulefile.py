@@ -71,13 +71,17 @@ def load_baseline(path: str | Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BadParam(f"cannot read the baseline {path}: {error}") from error
     try:
-        rows = [report["total"]["l2"], *(tensor["l2"] for tensor in report["tensors"])]
+        norms = [report["total"]["l2"], *(tensor["l2"] for tensor in report["tensors"])]
         names = [tensor["name"] for tensor in report["tensors"]]
-        if all(isinstance(x, int | float | None) for x in rows) and len(set(names)) == len(names):
-            return dict(report)
-    except (KeyError, TypeError):
-        pass
-    raise BadParam(f"{path} is not a report of `ckptedit diff --json`")
+        names += [*report["added"], *report["removed"], *report["retyped"]]
+        names += [tensor["name"] for tensor in report["reshaped"]]
+    except (KeyError, TypeError) as error:
+        raise BadParam(f"{path} is not a report of `ckptedit diff --json`") from error
+    if not all(isinstance(x, int | float | None) for x in norms) or any(
+        not isinstance(name, str) for name in names
+    ):
+        raise BadParam(f"{path} is not a report of `ckptedit diff --json`")
+    return dict(report)
 
 
 def _limits(entry: Any) -> list[Limit]:
