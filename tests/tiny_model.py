@@ -84,8 +84,12 @@ def tiny_tokenizer() -> CLIPTokenizer:
 
 
 def text_config() -> dict[str, object]:
+    size = len(tiny_tokenizer())
     return {
-        "vocab_size": len(tiny_tokenizer()),
+        "vocab_size": size,
+        "bos_token_id": size - 2,
+        "eos_token_id": size - 1,
+        "pad_token_id": size - 1,
         "hidden_size": 32,
         "intermediate_size": 64,
         "num_hidden_layers": 2,
@@ -115,6 +119,7 @@ def tiny_family(folder: Path) -> Family:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(config))
     tiny_tokenizer().save_pretrained(folder / "tokenizer")
+    (folder / "lexicon.txt").write_text("[style]\nvan gogh\nmonet\n[object]\ncat\ndog\ncastle\n")
     return replace(
         SD1,
         name="tiny",

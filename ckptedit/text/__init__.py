@@ -6,6 +6,7 @@ from ckptedit.text.neighbors import (
     Neighbor,
     concept_embeddings,
     cosine_matrix,
+    guess_kind,
     nearest,
     same_concept,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "cosine_matrix",
     "coverage",
     "fill",
+    "guess_kind",
     "lexicon",
     "load_text_encoder",
     "nearest",

@@ -74,6 +74,10 @@ class TextEncoder:
             )
         return ids
 
+    def fits(self, prompt: str) -> bool:
+        """Whether the encoder reads all of a prompt."""
+        return len(self.tokens(prompt)) <= self.max_length - 2
+
     @torch.no_grad()
     def encode(self, prompts: Sequence[str], *, batch: int = BATCH) -> Encoded:
         """Encodes prompts; one that is longer than the encoder reads is an error, not cut short."""

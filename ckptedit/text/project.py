@@ -12,8 +12,7 @@ from ckptedit.errors import BadCheckpoint, BadParam, Incompatible
 from ckptedit.families import Family, detect
 from ckptedit.files import Checkpoint, Spec, Written, write
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
-from ckptedit.text.lexicon import lexicon
-from ckptedit.text.neighbors import Neighbor, nearest
+from ckptedit.text.neighbors import Neighbor, nearest, readable_lexicon
 from ckptedit.text.subspace import principal_angles, protected_basis
 from ckptedit.text.templates import KINDS, NEUTRAL_FRAME
 from ckptedit.text.tokens import require_tokens, token_embeddings
@@ -98,7 +97,7 @@ def concept_subspace(
     embeddings = token_embeddings(encoder, [prompt for prompt, _ in pairs], own).cpu()
     basis = protected_basis(embeddings, rank=cut.rank, energy=cut.energy)
     along = (embeddings.double() @ basis.double().mT).square().sum(dim=0)
-    words = [word for kind in KINDS for word in lexicon(kind, family)]
+    words = [word for kind in KINDS for word in readable_lexicon(encoder, kind, family)]
     return Subspace(
         concepts=tuple(concepts),
         tokens=tokens,
@@ -131,9 +130,7 @@ def read_basis(source: Checkpoint | str | Path) -> Tensor:
     """Reads the basis [r, d] of a file that `save_subspace` wrote."""
     checkpoint = source if isinstance(source, Checkpoint) else Checkpoint(source)
     if "basis" not in checkpoint or len(checkpoint["basis"].shape) != 2:
-        raise BadCheckpoint(
-            f"{checkpoint.label} holds no subspace, no tensor 'basis' [r, d]"
-        )
+        raise BadCheckpoint(f"{checkpoint.label} holds no subspace, no tensor 'basis' [r, d]")
     basis = checkpoint.tensor("basis").float()
     identity = torch.eye(len(basis))
     if not torch.allclose(basis @ basis.mT, identity, atol=1e-4):

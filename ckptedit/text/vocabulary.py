@@ -39,7 +39,7 @@ def vocabulary_moment(
     returns: [d, d] float64 on the CPU
     Cached on disk by the digest of the encoder's weights and vocabulary, and of the lexicon.
     """
-    words = lexicon_prompts(family)
+    words = [prompt for prompt in lexicon_prompts(family) if encoder.fits(prompt)]
 
     def make() -> np.ndarray:
         tokens = _moment(encoder, vocabulary_ids(encoder), "vocabulary", track)

@@ -1,6 +1,5 @@
 """Names are translated as diffusers translates them, in every family and in small models."""
 
-import json
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -19,20 +18,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from ckptedit.errors import BadCheckpoint
 from ckptedit.families import SD1, SD2, blocks_of, sources
 from ckptedit.families.names import inverse, translate, unet_table, vae_table
+from families.names_only import UNETS as FULL_SIZE
+from families.names_only import packaged
 
-SDXL_UNET = {
-    "block_out_channels": [320, 640, 1280],
-    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
-    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
-    "layers_per_block": 2,
-    "cross_attention_dim": 2048,
-    "attention_head_dim": [5, 10, 20],
-    "transformer_layers_per_block": [1, 2, 10],
-    "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-}
 TINY_UNET = {
     "block_out_channels": [32, 64],
     "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
@@ -50,16 +38,10 @@ DEEP_UNET = TINY_UNET | {
 }
 
 
-def packaged(component: str) -> dict[str, Any]:
-    assert SD1.folder
-    return json.loads((SD1.folder / component / "config.json").read_text())
-
-
 UNETS = {
     "tiny": TINY_UNET,
     "deep": DEEP_UNET,
-    "sd1": packaged("unet"),
-    "sdxl": SDXL_UNET,
+    **FULL_SIZE,
 }
 
 

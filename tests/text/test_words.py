@@ -1,0 +1,112 @@
+"""Frames, lexicon and neighbours."""
+
+import pytest
+import torch
+
+from ckptedit.canvas.draw import OBJECTS, PHOTO, STYLES
+from ckptedit.errors import BadParam
+from ckptedit.families import MINI, SD1, Family
+from ckptedit.text import (
+    HELD_OUT_FRAMES,
+    TRAIN_FRAMES,
+    TextEncoder,
+    anchor_for,
+    concept_embeddings,
+    cosine_matrix,
+    fill,
+    guess_kind,
+    lexicon,
+    nearest,
+    prompts_for,
+    same_concept,
+)
+
+
+def test_no_sentence_is_both_trained_and_measured_on() -> None:
+    assert not set(TRAIN_FRAMES) & set(HELD_OUT_FRAMES)
+    for frame in TRAIN_FRAMES + HELD_OUT_FRAMES:
+        assert frame.count("{object}") == frame.count("{style}") == 1
+
+
+def test_a_becomes_an_before_a_vowel() -> None:
+    assert (
+        fill("a {object} in {style} style", style="Monet", object="owl") == "an owl in Monet style"
+    )
+    assert fill("A {object}", object="Apple") == "An Apple"
+    assert fill("a {style} style picture of a {object}", style="oil", object="cat") == (
+        "an oil style picture of a cat"
+    )
+
+
+def test_prompts_hold_the_concept_with_every_companion_in_every_frame() -> None:
+    frames = ["{object}, {style}", "{style} {object}"]
+    prompts = prompts_for("Monet", "style", ["cat", "owl"], frames=frames)
+    assert prompts == ["cat, Monet", "Monet cat", "owl, Monet", "Monet owl"]
+    assert prompts_for("cat", "object", ["Monet"], frames=["{object}, {style}"]) == ["cat, Monet"]
+    assert all("Monet" in prompt for prompt in prompts_for("Monet", "style"))
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(BadParam, match="there are: style, object"):
+        prompts_for("x", "person")
+    with pytest.raises(BadParam, match="there are: style, object"):
+        lexicon("person")
+
+
+def test_every_family_has_an_anchor_for_every_kind() -> None:
+    assert anchor_for("style", "mini") == "Photo"
+    assert anchor_for("object", "sd1") != anchor_for("style", "sd1")
+
+
+def test_the_lexicon_is_broad_and_without_repeats() -> None:
+    styles, objects = lexicon("style"), lexicon("object", SD1)
+    assert len(styles) >= 150
+    assert len(objects) >= 250
+    everything = [word.casefold() for word in styles + objects]
+    assert len(set(everything)) == len(everything)
+
+
+def test_minis_lexicon_is_its_world() -> None:
+    assert set(lexicon("style", MINI)) == {*STYLES, PHOTO}
+    assert set(lexicon("object", MINI)) == set(OBJECTS)
+
+
+def test_neighbours_come_nearest_first_with_the_cosines_of_their_embeddings(
+    encoder: TextEncoder,
+) -> None:
+    words = ["cat", "dog", "castle", "tree", "monet"]
+    found = nearest(encoder, ["hokusai"], words, count=3)
+    cosines = cosine_matrix(encoder, words, ["hokusai"])[:, 0]
+    expected = sorted(zip(cosines.tolist(), words, strict=True), reverse=True)[:3]
+    assert [n.concept for n in found] == [word for _, word in expected]
+    assert [n.cosine for n in found] == pytest.approx([c for c, _ in expected], abs=1e-5)
+
+
+def test_a_concepts_vector_is_the_mean_over_its_own_tokens(encoder: TextEncoder) -> None:
+    hidden = encoder.encode(["a picture of van gogh"]).hidden[0]
+    place = encoder.positions("a picture of van gogh", "van gogh")
+    expected = hidden[place].mean(dim=0)
+    torch.testing.assert_close(concept_embeddings(encoder, ["van gogh"])[0], expected)
+
+
+def test_other_names_of_the_target_are_no_neighbours(encoder: TextEncoder) -> None:
+    words = ["van gogh", "Van Gogh", "gogh", "the van gogh painting", "cat"]
+    assert [n.concept for n in nearest(encoder, ["van gogh"], words)] == ["cat"]
+    assert same_concept(encoder, "van gogh", "gogh")
+    assert not same_concept(encoder, "van gogh", "gogh van")
+
+
+def test_none_are_asked_for_and_none_come(encoder: TextEncoder) -> None:
+    assert nearest(encoder, ["cat"], ["dog"], count=0) == []
+    assert nearest(encoder, ["cat"], []) == []
+    with pytest.raises(BadParam, match="0 or more"):
+        nearest(encoder, ["cat"], ["dog"], count=-1)
+
+
+def test_the_kind_of_a_concept_is_the_lexicons_or_its_neighbours(
+    encoder: TextEncoder, family: Family
+) -> None:
+    assert guess_kind(encoder, "MONET ", family) == "style"
+    assert guess_kind(encoder, "Cat", family) == "object"
+    # the tiny lexicon has five words, three of them objects: all of them vote
+    assert guess_kind(encoder, "hokusai", family) == "object"
