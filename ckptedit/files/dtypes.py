@@ -37,7 +37,6 @@ class Narrow:
     shift: int  # from its last bit to the bit of the same worth in a float32
     bias: int  # what its exponents lack to those of float32
     special: int  # the least magnitude, as bits, that is Inf or NaN
-    nan: int  # the magnitude that torch writes for NaN
 
     @property
     def unsigned(self) -> str:
@@ -49,17 +48,17 @@ class Narrow:
 
     @property
     def limit(self) -> np.float32:
-        """The least float32 that rounds to Inf or NaN, or one that comes before nothing else."""
+        """The least float32 that rounds to Inf or NaN."""
         last, step = self.special - 1, 1 << (self.shift - 1)
         tie = (last << self.shift) + (self.bias << 23) + step
         return np.float32(np.uint32(tie + (last % 2 == 0)).view(np.float32))
 
 
 NARROW = {
-    "F16": Narrow("<i2", shift=13, bias=112, special=0x7C00, nan=0x7E00),
-    "BF16": Narrow("<i2", shift=16, bias=0, special=0x7F80, nan=0x7FC0),
-    "F8_E5M2": Narrow("i1", shift=21, bias=112, special=0x7C, nan=0x7F),
-    "F8_E4M3": Narrow("i1", shift=20, bias=120, special=0x7F, nan=0x7F),
+    "F16": Narrow("<i2", shift=13, bias=112, special=0x7C00),
+    "BF16": Narrow("<i2", shift=16, bias=0, special=0x7F80),
+    "F8_E5M2": Narrow("i1", shift=21, bias=112, special=0x7C),
+    "F8_E4M3": Narrow("i1", shift=20, bias=120, special=0x7F),
 }
 
 
@@ -145,67 +144,71 @@ def encode_into(values: NDArray[Any], dtype: str, out: Bytes, *, name: str) -> N
         return
     if flat.dtype not in (np.float32, np.float64):
         raise Incompatible(f"tensor {escape(name)}: {flat.dtype} values; they must be float32")
-    width = BITS[dtype] // 8
+    width, form = BITS[dtype] // 8, NARROW.get(dtype)
+    scratch = np.empty((2, min(BLOCK, len(flat)) if form else 0), np.int32)
     for i in range(0, len(flat), BLOCK):
         block, target = flat[i : i + BLOCK], out[i * width : (i + BLOCK) * width]
         with np.errstate(all="ignore"):
-            finite = _encode_block(block, dtype, target)
-        if not finite:
+            if form:
+                fits = _narrow(block, form, target.view(form.unsigned), scratch[:, : len(block)])
+            else:
+                fits = _copy(block, target.view(_native(dtype)))
+        if not fits:
             raise Overflow(_overflow(flat, dtype, name))
 
 
-def _encode_block(block: NDArray[Any], dtype: str, target: Bytes) -> bool:
-    """False if Inf or NaN came out."""
-    if dtype in NARROW:
-        form = NARROW[dtype]
-        bits = target.view(form.unsigned)
-        return narrow_into(block, form, bits)
-    stored = target.view(_native(dtype))
+def _copy(block: NDArray[Any], stored: NDArray[Any]) -> bool:
     np.copyto(stored, block, casting="unsafe")
     return bool(np.isfinite(stored).all())
 
 
-def narrow_into(block: NDArray[Any], form: Narrow, bits: NDArray[Any]) -> bool:
-    """Rounds a block to a narrow format as torch does; False if Inf or NaN is among the results."""
+def _narrow(
+    block: NDArray[Any], form: Narrow, bits: NDArray[Any], scratch: NDArray[np.int32]
+) -> bool:
+    """Rounds a block to a narrow format; False, and nothing useful, if Inf or NaN would come out.
+
+    block: [n] float32 or float64; bits: [n] the unsigned type of form; scratch: [2, n]
+    """
     x = _round_to_odd(block) if block.dtype == np.float64 else block
-    finite = bool(x.size == 0 or np.abs(x).max() < form.limit)
-    power = _round_bits(x, form) if form.bias else _round_upper_half(x)
-    if not finite:
-        power[~(np.abs(x) < form.limit)] = form.special
-        power[np.isnan(x)] = form.nan
-    sign = x.view(np.int32) >> np.int32(32 - bits.itemsize * 8)
+    wide = scratch[0].view(np.float32)
+    np.abs(x, out=wide)
+    if not wide.max() < form.limit:
+        return False
+    if form.bias:
+        _round_bits(wide, form, scratch[1])
+    else:
+        _round_upper_half(scratch[0], scratch[1])
+    sign = scratch[1]
+    np.right_shift(x.view(np.int32), np.int32(32 - bits.itemsize * 8), out=sign)
     sign &= np.int32(form.magnitude + 1)
-    power |= sign
-    np.copyto(bits, power, casting="unsafe")
-    return finite
+    sign |= scratch[0]
+    np.copyto(bits, sign, casting="unsafe")
+    return True
 
 
-def _round_bits(x: NDArray[np.float32], form: Narrow) -> NDArray[np.int32]:
-    """The magnitude of x in the narrow format, as bits.
+def _round_bits(wide: NDArray[np.float32], form: Narrow, power: NDArray[np.int32]) -> None:
+    """Turns magnitudes, in place, into those of the narrow format, as bits; power is scratch.
 
     Adding a power of two that is 2^shift times the value's own drops exactly the bits that do not
     fit, rounded to even by the processor; taking it off again is exact.
     """
-    power = x.view(np.int32) & np.int32(0x7F800000)
+    bits = wide.view(np.int32)
+    np.bitwise_and(bits, np.int32(0x7F800000), out=power)
     np.maximum(power, np.int32((form.bias + 1) << 23), out=power)
-    np.minimum(power, np.int32((254 - form.shift) << 23), out=power)
     power += np.int32(form.shift << 23)
-    magic = power.view(np.float32)
-    wide = np.abs(x)
-    wide += magic
-    wide -= magic
+    wide += power.view(np.float32)
+    wide -= power.view(np.float32)
     wide *= np.float32(2.0**-form.bias)
-    np.right_shift(wide.view(np.int32), form.shift, out=power)
-    return power
+    bits >>= np.int32(form.shift)
 
 
-def _round_upper_half(x: NDArray[np.float32]) -> NDArray[np.int32]:
-    """The magnitude of x in bfloat16, as bits."""
-    bits = x.view(np.int32) & np.int32(0x7FFFFFFF)
-    odd = bits >> 16 & np.int32(1)
-    bits += np.int32(0x7FFF)
+def _round_upper_half(bits: NDArray[np.int32], odd: NDArray[np.int32]) -> None:
+    """Turns the bits of magnitudes, in place, into those of bfloat16; odd is scratch."""
+    np.right_shift(bits, np.int32(16), out=odd)
+    odd &= np.int32(1)
+    odd += np.int32(0x7FFF)
     bits += odd
-    return bits >> 16
+    bits >>= np.int32(16)
 
 
 def _round_to_odd(x: NDArray[np.float64]) -> NDArray[np.float32]:
