@@ -1,6 +1,7 @@
 """A Stable Diffusion small enough to run in milliseconds, with random weights, as a file.
 
-Its own family: SD1's names, text width 32, 16 x 16 pictures.
+Its own family: SD1's names, text width 32, 16 x 16 pictures. And mini with random weights, which
+the command line knows by name.
 """
 
 import json
@@ -12,7 +13,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ckptedit.families import SD1, Blocks, Family, to_ldm
+from ckptedit.families import MINI, SD1, Blocks, Family, to_ldm
 from ckptedit.text.tokenizer import byte_alphabet
 
 WORDS = "a the in of style photo painting cat dog castle tree van gogh monet hokusai empty"
@@ -133,4 +134,24 @@ def tiny_family(folder: Path) -> Family:
 def tiny_checkpoint(path: Path) -> Path:
     """Writes the single file, float32."""
     save_file(to_ldm(*tiny_modules()), path, metadata={"format": "pt"})
+    return path
+
+
+def mini_config(part: str) -> dict[str, object]:
+    """A config out of mini's own folder."""
+    assert MINI.folder
+    found: dict[str, object] = json.loads((MINI.folder / part / "config.json").read_text())
+    return found
+
+
+def random_mini(path: Path, seed: int = 0) -> Path:
+    """Writes mini as it ships, half precision, but with random weights."""
+    torch.manual_seed(seed)
+    tensors = to_ldm(
+        UNet2DConditionModel.from_config(mini_config("unet")),
+        AutoencoderKL.from_config(mini_config("vae")),
+        CLIPTextModel(CLIPTextConfig(**mini_config("text_encoder"))),
+        family=MINI,
+    )
+    save_file({name: tensor.half() for name, tensor in tensors.items()}, path)
     return path

@@ -40,17 +40,20 @@ def project(
 
     Example: ckptedit project base.safetensors --concept "Van Gogh" -o van-gogh.safetensors
     """
-    from ckptedit.files import check_output
+    from ckptedit.files import Checkpoint, check_output
 
+    opened = Checkpoint(ckpt)
+    basis = None if against is None else Checkpoint(against)
     if output is not None:
-        check_output(output, force=force, in_place=False)
+        inputs = [opened, *([] if basis is None else [basis])]
+        check_output(output, inputs, force=force, in_place=False)
 
     from ckptedit import text
 
-    other = None if against is None else text.read_basis(against)
+    other = None if basis is None else text.read_basis(basis)
     cut = text.Cut(rank=rank, energy=energy)
     found = text.project(
-        ckpt, concept, neighbors=neighbors, tokens=tokens, cut=cut, tokenizer=tokenizer
+        opened, concept, neighbors=neighbors, tokens=tokens, cut=cut, tokenizer=tokenizer
     )
     angles = None if other is None else text.angles_between(found.basis, other)
     if output is not None:

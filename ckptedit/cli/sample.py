@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ckptedit.cli.output import as_json, tracker
+from ckptedit.cli.output import as_json, default_output, tracker
 
 
 def sample(
@@ -34,16 +34,17 @@ def sample(
 
     Example: ckptedit sample base.safetensors "a cat in Van Gogh style" --against edited.safetensors
     """
-    from ckptedit.files import check_output
+    from ckptedit.files import Checkpoint, check_output
 
-    target = output or f"{'stdin' if ckpt == '-' else Path(ckpt).resolve().stem}.sample.png"
-    check_output(target, force=force, in_place=False)
+    target = output or str(default_output(ckpt, "sample").with_suffix(".png"))
+    checkpoints = [Checkpoint(path) for path in (ckpt, against) if path is not None]
+    check_output(target, checkpoints, force=force, in_place=False)
 
     from ckptedit.diffusion import choose_threads, open_model, sample_sheet, save_png, threads
 
-    paths = [ckpt] if against is None else [ckpt, against]
     models = [
-        open_model(path, device=device, tokenizer=tokenizer, precision=precision) for path in paths
+        open_model(opened, device=device, tokenizer=tokenizer, precision=precision)
+        for opened in checkpoints
     ]
     with threads(choose_threads(models[0].unet)):
         page = sample_sheet(

@@ -20,6 +20,9 @@ from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.files import Checkpoint
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
 
+# of all pictures in a batch: 32 of mini or 2 of SD1 on a CPU, where more are no faster
+LATENT_PIXELS = {"cpu": 32 * 16 * 16, "cuda": 16 * 64 * 64}
+
 
 class Denoiser:
     """A UNet as a function: noised latents, timesteps and text to the noise it sees."""
@@ -50,7 +53,6 @@ class Model:
         self.family = family
         self.device = device
         self.half = half  # what the UNet computes in while it samples; None is float32
-        self.batch = 32  # pictures that go through the UNet at once; more do not make it faster
         self._tokenizer = tokenizer
 
     @cached_property
@@ -83,6 +85,12 @@ class Model:
     @property
     def denoiser(self) -> Denoiser:
         return Denoiser(self.unet, self.schedule)
+
+    @cached_property
+    def batch(self) -> int:
+        """Pictures that go through the UNet at once: as many as fit; may be set."""
+        pixels = self.latent_shape[1] * self.latent_shape[2]
+        return max(1, LATENT_PIXELS.get(self.device.type, LATENT_PIXELS["cpu"]) // pixels)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """A context in which the UNet computes in `half`; weights stay float32."""

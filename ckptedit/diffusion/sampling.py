@@ -51,6 +51,8 @@ def sample_latents(
     track: Track = silent,
 ) -> Tensor:
     """As `sample`, but returns latents [n, c, h, w], float32 on the CPU, as the UNet has them."""
+    if not prompts:
+        raise BadParam("no prompts to sample")
     if noise is None:
         noise = noises_for(model.latent_shape, [(prompt, 0) for prompt in prompts])
     scale = model.family.guidance if guidance is None else guidance
@@ -125,8 +127,6 @@ def _solver(denoiser: Denoiser, steps: int) -> Any:
 def _check(
     prompts: Sequence[str], noise: Tensor, *, steps: int, shape: tuple[int, int, int]
 ) -> None:
-    if not prompts:
-        raise BadParam("no prompts to sample")
     if steps < 1:
         raise BadParam(f"steps must be 1 or more, not {steps}")
     if noise.shape[0] != len(prompts) or noise.shape[1] != shape[0]:

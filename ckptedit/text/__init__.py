@@ -6,7 +6,6 @@ from ckptedit.text.neighbors import (
     Neighbor,
     concept_embeddings,
     cosine_matrix,
-    guess_kind,
     nearest,
     same_concept,
 )
@@ -58,7 +57,6 @@ __all__ = [
     "cosine_matrix",
     "coverage",
     "fill",
-    "guess_kind",
     "lexicon",
     "load_text_encoder",
     "nearest",

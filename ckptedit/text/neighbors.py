@@ -11,9 +11,8 @@ from ckptedit.errors import BadParam
 from ckptedit.families import Family
 from ckptedit.text.encoder import TextEncoder
 from ckptedit.text.lexicon import lexicon
-from ckptedit.text.templates import KINDS, NEUTRAL_FRAME
+from ckptedit.text.templates import NEUTRAL_FRAME
 
-VOTERS = 5  # lexicon words that decide the kind of an unknown one
 SYNONYM = 0.95  # cosine above which two names are taken for one concept, as Lee et al. 2026 do
 
 
@@ -85,15 +84,3 @@ def _same_name(a: list[int], b: list[int]) -> bool:
 def readable_lexicon(encoder: TextEncoder, kind: str, family: Family | None = None) -> list[str]:
     """The lexicon's concepts of a kind that fit into NEUTRAL_FRAME; with CLIP all do."""
     return [word for word in lexicon(kind, family) if encoder.fits(NEUTRAL_FRAME.format(word))]
-
-
-def guess_kind(encoder: TextEncoder, concept: str, family: Family | None = None) -> str:
-    """ "style" or "object": as the lexicon says, or as most of its VOTERS nearest words are."""
-    known = {word.casefold(): kind for kind in KINDS for word in lexicon(kind, family)}
-    if kind := known.get(concept.strip().casefold()):
-        return kind
-    words = {word: kind for kind in KINDS for word in readable_lexicon(encoder, kind, family)}
-    cosines = cosine_matrix(encoder, list(words), [concept])[:, 0]
-    nearby = cosines.topk(min(VOTERS, len(words))).indices.tolist()
-    kinds = [list(words.values())[i] for i in nearby]
-    return max(KINDS, key=kinds.count)

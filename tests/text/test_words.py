@@ -5,7 +5,7 @@ import torch
 
 from ckptedit.canvas.draw import OBJECTS, PHOTO, STYLES
 from ckptedit.errors import BadParam
-from ckptedit.families import MINI, SD1, Family
+from ckptedit.families import MINI, SD1
 from ckptedit.text import (
     HELD_OUT_FRAMES,
     TRAIN_FRAMES,
@@ -14,7 +14,6 @@ from ckptedit.text import (
     concept_embeddings,
     cosine_matrix,
     fill,
-    guess_kind,
     lexicon,
     nearest,
     prompts_for,
@@ -101,12 +100,3 @@ def test_none_are_asked_for_and_none_come(encoder: TextEncoder) -> None:
     assert nearest(encoder, ["cat"], []) == []
     with pytest.raises(BadParam, match="0 or more"):
         nearest(encoder, ["cat"], ["dog"], count=-1)
-
-
-def test_the_kind_of_a_concept_is_the_lexicons_or_its_neighbours(
-    encoder: TextEncoder, family: Family
-) -> None:
-    assert guess_kind(encoder, "MONET ", family) == "style"
-    assert guess_kind(encoder, "Cat", family) == "object"
-    # the tiny lexicon has five words, three of them objects: all of them vote
-    assert guess_kind(encoder, "hokusai", family) == "object"
