@@ -1,15 +1,18 @@
 """One safetensors file, open for reading."""
 
 import os
+import shutil
 import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ckptedit.errors import BadCheckpoint
 from ckptedit.files.header import MAX_HEADER, Header, parse_header
 from ckptedit.files.names import escape
+
+SPOOL_CHUNK = 1 << 20  # bytes
 
 FOREIGN = {  # how other files begin -> what they are and what to do
     b"PK\x03\x04": "is a pickle in a zip (.ckpt, .pt); convert it to safetensors first",
@@ -25,7 +28,7 @@ class Source:
     """An open file and its parsed header. Reads by position, so threads may share it."""
 
     def __init__(self, path: str | Path) -> None:
-        """Opens path; `-` is stdin, which is copied to a nameless temporary file.
+        """Opens path; `-` is stdin, which like a FIFO is copied to a nameless temporary file.
 
         Raises BadCheckpoint if there is no such file or it is not safetensors.
         """
@@ -87,11 +90,14 @@ class Source:
 
 
 def _open(path: Path) -> int:
-    """Refuses what is not a regular file before opening it: a FIFO would wait for its writer."""
-    if path.is_dir():
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise BadCheckpoint(f"{escape(path)}: not a regular file; pipe it in and give - instead")
+    if stat.S_ISFIFO(mode):  # as of `<(zstd -dc base.safetensors.zst)` in a shell
+        with path.open("rb", buffering=0) as pipe:
+            return _spool(pipe)
+    if not stat.S_ISREG(mode):
+        raise BadCheckpoint(f"{escape(path)}: is a device, not a file")
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
@@ -116,12 +122,14 @@ def _bad_length(size: int, length: int) -> str:
 
 
 def _spool_stdin() -> int:
-    """Copies stdin to a file that has no name; a redirected file is used as it is."""
-    stream = sys.stdin.buffer
-    if stream.isatty():
+    if sys.stdin.isatty():
         raise BadCheckpoint("<stdin>: is a terminal; pipe a checkpoint into it")
+    return _spool(sys.stdin.buffer)
+
+
+def _spool(stream: BinaryIO) -> int:
+    """Copies a stream, which cannot be read by position, to a file that has no name."""
     with tempfile.TemporaryFile() as spool:
-        while piece := stream.read(1 << 20):
-            spool.write(piece)
+        shutil.copyfileobj(stream, spool, SPOOL_CHUNK)
         spool.flush()
         return os.dup(spool.fileno())

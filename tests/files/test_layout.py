@@ -1,0 +1,248 @@
+"""Sharded sets and folders as one checkpoint; and indexes that lie."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ckptedit.errors import BadCheckpoint
+from ckptedit.files import Checkpoint
+
+INDEX = "model.safetensors.index.json"
+
+
+def save(path: Path, **values: float) -> None:
+    """A safetensors file of tensors [2, 3], each full of one value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name.replace("__", "."): torch.full((2, 3), float(value)) for name, value in values.items()
+    }
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def write_index(folder: Path, weight_map: object, **metadata: object) -> Path:
+    text = json.dumps({"metadata": metadata, "weight_map": weight_map})
+    (folder / INDEX).write_text(text)
+    return folder / INDEX
+
+
+@pytest.fixture
+def shards(tmp_path) -> Path:
+    """Two shards, one tensor in the first and two in the second, with their index."""
+    folder = tmp_path / "sharded"
+    save(folder / "model-1.safetensors", a=1)
+    save(folder / "model-2.safetensors", b=2, c=3)
+    names = {"c": "model-2.safetensors", "b": "model-2.safetensors", "a": "model-1.safetensors"}
+    return write_index(folder, names, total_size=72)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A diffusers folder: a UNet, two text encoders of which one is sharded, a VAE, configs."""
+    root = tmp_path / "pipe"
+    save(root / "vae/diffusion_pytorch_model.safetensors", conv=1)
+    save(root / "unet/diffusion_pytorch_model.safetensors", down__to_k=2)
+    save(root / "unet/diffusion_pytorch_model.fp16.safetensors", down__to_k=99)
+    save(root / "text_encoder/model.safetensors", wte=3)
+    save(root / "text_encoder_2/model-1.safetensors", wte=4)
+    save(root / "text_encoder_2/model-2.safetensors", head=5)
+    names = {"wte": "model-1.safetensors", "head": "model-2.safetensors"}
+    write_index(root / "text_encoder_2", names)
+    save(root / "image_encoder/model.fp16.safetensors", wpe=6)
+    (root / "scheduler").mkdir()
+    (root / "scheduler/scheduler_config.json").write_text("{}")
+    (root / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+    return root
+
+
+def values(checkpoint: Checkpoint) -> dict[str, float]:
+    return {name: float(checkpoint.values(name)[0, 0]) for name in checkpoint}
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(BadCheckpoint) as caught:
+        Checkpoint(path)
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+def test_shards_look_like_one_file(shards):
+    checkpoint = Checkpoint(shards)
+    assert values(checkpoint) == {"a": 1, "b": 2, "c": 3}
+    assert [info.file for info in (checkpoint[name] for name in "abc")] == [0, 1, 1]
+    assert checkpoint.layout.kind == "shards"
+    assert checkpoint.metadata == {"format": "pt"}
+
+
+def test_the_digest_of_shards_is_that_of_one_file(shards, tmp_path):
+    save(tmp_path / "one.safetensors", a=1, b=2, c=3)
+    assert (
+        Checkpoint(shards).data_sha256() == Checkpoint(tmp_path / "one.safetensors").data_sha256()
+    )
+
+
+def test_a_folder_of_shards_stands_for_its_index(shards):
+    assert values(Checkpoint(shards.parent)) == {"a": 1, "b": 2, "c": 3}
+
+
+def test_a_component_folder_stands_for_its_file(folder):
+    assert values(Checkpoint(folder / "unet")) == {"down.to_k": 2}
+
+
+def test_components_of_a_folder_have_their_names_in_front(folder):
+    checkpoint = Checkpoint(folder)
+    assert checkpoint.layout.kind == "diffusers folder"
+    assert values(checkpoint) == {
+        "unet.down.to_k": 2,
+        "text_encoder.wte": 3,
+        "text_encoder_2.wte": 4,
+        "text_encoder_2.head": 5,
+        "vae.conv": 1,
+        "image_encoder.wpe": 6,
+    }
+    assert next(iter(checkpoint)) == "unet.down.to_k"
+
+
+def test_which_of_two_variants_is_asked(folder):
+    save(folder / "image_encoder/model.bf16.safetensors", wpe=7)
+    assert "which of model.bf16.safetensors, model.fp16.safetensors?" in refusal(folder)
+
+
+def test_a_folder_without_safetensors_says_so(tmp_path):
+    assert refusal(tmp_path).endswith("no safetensors files in this folder")
+
+
+def test_a_folder_of_pickles_says_so(tmp_path):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet/diffusion_pytorch_model.bin").write_bytes(b"PK")
+    assert "convert diffusion_pytorch_model.bin, a pickle, to safetensors" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "../outside.safetensors",
+        "sub/../../outside.safetensors",
+        "/tmp/outside.safetensors",
+        "..\\outside.safetensors",
+        "sub/inside.safetensors",
+        "https://example.org/outside.safetensors",
+        "model\0.safetensors",
+        "model-1.bin",
+        "..",
+        ".",
+        "",
+        ".safetensors",
+        "missing.safetensors",
+        5,
+        None,
+        ["model-1.safetensors"],
+    ],
+)
+def test_a_shard_name_is_a_plain_name_in_the_folder(shards, shard):
+    save(shards.parent.parent / "outside.safetensors", a=1)
+    save(shards.parent / "sub/inside.safetensors", a=1)
+    write_index(shards.parent, {"a": shard})
+    assert "shard" in refusal(shards)
+
+
+def test_a_shard_may_not_be_a_link_out_of_the_folder(shards):
+    save(shards.parent.parent / "outside.safetensors", a=1)
+    (shards.parent / "model-1.safetensors").unlink()
+    (shards.parent / "model-1.safetensors").symlink_to("../outside.safetensors")
+    assert "model-1.safetensors is a link that leaves the folder" in refusal(shards)
+
+
+def test_a_component_may_not_be_a_link_out_of_the_folder(folder):
+    save(folder.parent / "outside.safetensors", a=1)
+    (folder / "text_encoder/model.safetensors").unlink()
+    (folder / "text_encoder/model.safetensors").symlink_to("../../outside.safetensors")
+    assert "model.safetensors is a link that leaves the folder" in refusal(folder)
+
+
+def test_a_shard_may_be_a_link_within_the_folder(shards):
+    (shards.parent / "model-1.safetensors").rename(shards.parent / "real.safetensors")
+    (shards.parent / "model-1.safetensors").symlink_to("real.safetensors")
+    assert values(Checkpoint(shards)) == {"a": 1, "b": 2, "c": 3}
+
+
+@pytest.mark.parametrize("component", ["", "text_encoder/"])
+def test_links_into_the_blobs_of_the_same_hub_cache_are_followed(tmp_path, component):
+    cache = tmp_path / "hub/models--x--y"
+    save(cache / "blobs/abc.safetensors", a=1)
+    (cache / "blobs/abc.safetensors").rename(cache / "blobs/abc")
+    snapshot = cache / "snapshots/1234"
+    (snapshot / component).mkdir(parents=True)
+    up = "../" * (2 + component.count("/"))
+    (snapshot / component / "model-1.safetensors").symlink_to(f"{up}blobs/abc")
+    write_index(snapshot / component, {"a": "model-1.safetensors"})
+    assert list(values(Checkpoint(snapshot)).values()) == [1]
+
+
+def test_a_link_into_another_models_blobs_is_refused(tmp_path):
+    save(tmp_path / "hub/models--other/blobs/abc.safetensors", a=1)
+    snapshot = tmp_path / "hub/models--x--y/snapshots/1234"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model-1.safetensors").symlink_to("../../../models--other/blobs/abc.safetensors")
+    write_index(snapshot, {"a": "model-1.safetensors"})
+    assert "leaves the folder" in refusal(snapshot)
+
+
+def test_a_shard_that_lacks_what_the_index_promises_is_refused(shards):
+    names = {"a": "model-1.safetensors", "d": "model-1.safetensors"}
+    write_index(shards.parent, names)
+    assert "model-1.safetensors: lacks the tensor d" in refusal(shards)
+
+
+def test_a_shard_with_more_than_the_index_says_is_refused(shards):
+    write_index(shards.parent, {"b": "model-2.safetensors"})
+    assert "has, unknown to the index, the tensor c" in refusal(shards)
+
+
+def test_a_tensor_in_two_shards_is_refused(shards):
+    save(shards.parent / "model-1.safetensors", a=1, b=2)
+    assert "has, unknown to the index, the tensor b" in refusal(shards)
+
+
+def test_a_wrong_total_size_is_refused(shards):
+    index = json.loads(shards.read_text())
+    index["metadata"]["total_size"] = 71
+    shards.write_text(json.dumps(index))
+    assert refusal(shards).endswith("its total_size is 71, but the shards hold 72 bytes")
+
+
+def test_a_missing_total_size_and_one_as_float_are_fine(shards):
+    index = json.loads(shards.read_text())
+    for metadata in ({"total_size": 72.0}, {}, None):
+        shards.write_text(json.dumps(index | {"metadata": metadata}))
+        assert len(Checkpoint(shards)) == 3
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("", "not valid JSON"),
+        ("[]", "not a JSON object"),
+        ("{}", "no weight_map"),
+        ('{"weight_map": {}}', "no weight_map"),
+        ('{"weight_map": []}', "no weight_map"),
+        ('{"weight_map": {"a": "m.safetensors", "a": "n.safetensors"}}', "has a twice"),
+        ('{"weight_map": ' + "[" * 100_000, "nested too deeply"),
+        ('{"weight_map": {"\\ud800": "m.safetensors"}}', "not Unicode"),
+        ("\udcff", "not valid JSON"),
+    ],
+)
+def test_a_malformed_index_is_refused(tmp_path, text, reason):
+    (tmp_path / INDEX).write_bytes(text.encode(errors="surrogateescape"))
+    assert reason in refusal(tmp_path / INDEX)
+
+
+def test_a_missing_index_is_named(tmp_path):
+    assert refusal(tmp_path / INDEX).endswith(f"{INDEX}: no such file")
+
+
+def test_a_malformed_shard_is_named(shards):
+    (shards.parent / "model-2.safetensors").write_bytes(b"x")
+    assert "model-2.safetensors: not a safetensors file" in refusal(shards)
