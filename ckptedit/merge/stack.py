@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
@@ -100,7 +100,7 @@ class Model:
 
     stacks: Callable[[], Iterator[Stack]]  # in file order
     _found: dict[Any, Any] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
+    _lock: Any = field(default_factory=RLock)  # what is sought may itself need what else is known
 
     def once(self, key: Any, find: Callable[[], T]) -> T:
         """find(), called the first time that somebody asks for the key, and remembered."""
