@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ckptedit.cli.diff_tables import tables
+from ckptedit.cli.diff_tables import HEADS, counts, tables
 from ckptedit.cli.output import as_json, print_tables, tracker, write_report
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def diff(
     if json:
         typer.echo(as_json(as_report(report, judgement)))
     else:
-        print_tables(tables(report, judgement, top=None if every else top))
+        show(report, judgement, None if every else top)
     raise typer.Exit(0 if judgement.passed else 1)
 
 
@@ -136,16 +136,25 @@ def write_files(
     report: "Report", judgement: "Judgement", files: dict[str, Path | None], force: bool
 ) -> None:
     """Writes the reports that were asked for."""
-    from ckptedit.diff.junit import as_junit
-    from ckptedit.diff.markdown import as_markdown
-    from ckptedit.diff.plot import as_png
-
     if path := files["markdown"]:
+        from ckptedit.diff.markdown import as_markdown
+
         write_report(path, as_markdown(report, judgement).encode(), force=force)
     if path := files["junit"]:
+        from ckptedit.diff.junit import as_junit
+
         write_report(path, as_junit(report, judgement).encode(), force=force)
     if path := files["plot"]:
+        from ckptedit.diff.plot import as_png
+
         write_report(path, as_png(report), force=force)
+
+
+def show(report: "Report", judgement: "Judgement", top: int | None) -> None:
+    if report.same:  # no table, so rich need not be loaded
+        typer.echo(f"{counts(report)}\n{HEADS[judgement.word]}")
+    else:
+        print_tables(tables(report, judgement, top=top))
 
 
 def as_report(report: "Report", judgement: "Judgement") -> dict[str, Any]:

@@ -28,19 +28,23 @@ def tables(
 
     top: how many tensors are listed at most; None lists all
     """
-    total = report.total
-    yield plain(
-        f"{total.changed:,} of {total.tensors:,} tensors changed, "
-        f"{total.sums.changed:,} of {total.sums.elements:,} values"
-    )
+    yield plain(counts(report))
     if report.changed:
-        yield grid(FIGURES, [figures(total)], left=0)
+        yield grid(FIGURES, [figures(report.total)], left=0)
         yield places(report)
     if movers := report.movers()[:top]:
         yield moved(movers)
     if report.spectra:
         yield from spectral(report, top)
     yield from rules(judgement, top)
+
+
+def counts(report: "Report") -> str:
+    total = report.total
+    return (
+        f"{total.changed:,} of {total.tensors:,} tensors changed, "
+        f"{total.sums.changed:,} of {total.sums.elements:,} values"
+    )
 
 
 def figures(item: "Group | TensorDiff") -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from ckptedit.diff.pieces import (
 )
 from ckptedit.diff.report import Report, Reshaped, TensorDiff
 from ckptedit.errors import BadParam
-from ckptedit.families import block_role
 from ckptedit.files import Checkpoint
 from ckptedit.globs import select
 from ckptedit.progress import Track, silent
@@ -102,17 +101,8 @@ class _Pass:
         return measure_equal(self.old, name, space)
 
     def _diff(self, name: str, found: _Found) -> TensorDiff:
-        place, info = block_role(name), self.old[name]
-        return TensorDiff(
-            name,
-            info.shape,
-            (info.dtype, self.new[name].dtype),
-            found.sums or Sums(),
-            found.changed,
-            component=place.component,
-            block=place.block,
-            role=place.role,
-        )
+        info, dtypes = self.old[name], (self.old[name].dtype, self.new[name].dtype)
+        return TensorDiff(name, info.shape, dtypes, found.sums or Sums(), found.changed)
 
     def _each(
         self, work: Callable[[str, Workspace], T], names: list[str], label: str

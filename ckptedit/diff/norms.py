@@ -72,11 +72,12 @@ def largest(x: float, y: float) -> float:
     return nan if x != x or y != y else max(x, y)
 
 
-def moved(values: Floats, used: int) -> Sums:
-    """The sums over one piece, all but `changed`.
+def moved(values: Floats, used: int, changed: int) -> Sums:
+    """The sums over one piece.
 
     values: [3, rows, ROW], float32 or float64: what was before, what is now, and room for their
             difference, which is overwritten; zero behind the first `used` elements
+    changed: how many of its elements changed, which the stored bits tell
     """
     old, new, delta = values
     np.subtract(new, old, out=delta)
@@ -84,14 +85,14 @@ def moved(values: Floats, used: int) -> Sums:
     np.abs(delta, out=delta)
     linf = float(delta.max(initial=0.0))
     if values.dtype == np.float32 and not all(map(_safe, (old2, new2, delta2), values)):
-        return moved(values.astype(np.float64), used)
+        return moved(values.astype(np.float64), used, changed)
     if not isfinite(linf):
         bad = used - np.isfinite(values.reshape(3, -1)[:, :used]).sum(axis=1)
-        return Sums(used, 0, int(bad[0]), int(bad[1]), *[nan] * 6)
+        return Sums(used, changed, int(bad[0]), int(bad[1]), *[nan] * 6)
     l1 = float(_dots(delta, ONES[delta.dtype.char]))
     near = delta2 < min(old2, new2)  # then little cancels, and a pass over the data is saved
     dot = (old2 + new2 - delta2) / 2 if near else float(_dots(old, new))
-    return Sums(used, 0, 0, 0, l1, linf, delta2, old2, new2, dot)
+    return Sums(used, changed, 0, 0, l1, linf, delta2, old2, new2, dot)
 
 
 def stayed(values: Floats, used: int) -> Sums:

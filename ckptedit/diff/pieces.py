@@ -5,7 +5,7 @@ sums are the same for any number of threads, and memory does not grow with the t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import nan
 from typing import Any
 
@@ -17,7 +17,7 @@ from ckptedit.files import Checkpoint, TensorInfo, decode_into
 from ckptedit.files.dtypes import FLOATS, NATIVE
 from ckptedit.files.nonfinite import holds_nonfinite
 
-PIECE = 32 * ROW  # elements measured at a time: what they decode to fits into the caches
+PIECE = 64 * ROW  # elements measured at a time: what they decode to fits into the caches
 STEP = 1 << 19  # bytes of each file compared at a time
 
 EXACT_IN_FLOAT32 = FLOATS - {"F64"}  # integers are rare: they take float64, all of them
@@ -27,7 +27,7 @@ Bytes = NDArray[np.uint8]
 
 
 class Workspace:
-    """The buffers of one thread: 5 MB."""
+    """The buffers of one thread: 5 MB, or 10 for float64."""
 
     def __init__(self) -> None:
         self.raw = np.empty(2 * max(STEP, PIECE * 8), np.uint8)  # stored bytes, before and after
@@ -81,7 +81,7 @@ def measure_moved(old: Checkpoint, new: Checkpoint, name: str, space: Workspace)
             decode_into(x, before.dtype, values[0].reshape(-1))
             decode_into(y, after.dtype, values[1].reshape(-1))
             changed = np.count_nonzero(values[0] != values[1])
-        total += replace(moved(values, used), changed=int(changed))
+        total += moved(values, used, int(changed))
     return total
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ckptedit.diff.norms import Figures, Sums
+
+if TYPE_CHECKING:
+    from ckptedit.families import Role
 
 
 @dataclass(frozen=True)
@@ -17,9 +20,25 @@ class TensorDiff:
     dtypes: tuple[str, str]  # before and after, as safetensors spells them
     sums: Sums
     changed: bool  # its stored bytes differ, or its dtype does
-    component: str = "model"  # "unet", "text", "vae", ...
-    block: str = ""  # "IN04", "M00", "L12", ...
-    role: str = "other"  # "k", "v", "conv", ...
+
+    @cached_property
+    def place(self) -> "Role":
+        """Where it sits, as its name tells. Looked up when asked for: equal files need it not."""
+        from ckptedit.families import block_role
+
+        return block_role(self.name)
+
+    @property
+    def component(self) -> str:
+        return self.place.component  # "unet", "text", "vae", ...
+
+    @property
+    def block(self) -> str:
+        return self.place.block  # "IN04", "M00", "L12", ...
+
+    @property
+    def role(self) -> str:
+        return self.place.role  # "k", "v", "conv", ...
 
     @cached_property
     def figures(self) -> Figures:

@@ -224,7 +224,7 @@ def test_patterns_choose_what_is_compared(diff_of):
     report = diff_of(old, new, keys=["*.w", "!a.*"])
     assert [tensor.name for tensor in report.tensors] == ["b.w"]
     assert (report.added, report.removed) == (["c.w"], [])
-    with pytest.raises(UnknownName, match="'d.\\*' fits none"):
+    with pytest.raises(UnknownName, match=r"'d.\*' fits none"):
         diff_of(old, new, keys=["d.*"])
 
 

@@ -119,7 +119,7 @@ def test_a_limit_on_a_nan_figure_is_broken_and_says_so(diff_of):
 
 @pytest.mark.parametrize("rules", [Rules(allow=["x.**"]), Rules(limits=[Limit("x.**", 0)])])
 def test_a_rule_whose_pattern_fits_nothing_is_an_error(edited, rules):
-    with pytest.raises(UnknownName, match="'x.\\*\\*' fits none"):
+    with pytest.raises(UnknownName, match=r"'x.\*\*' fits none"):
         judge(edited, rules)
 
 
