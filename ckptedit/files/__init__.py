@@ -3,10 +3,11 @@
 from ckptedit.files import ledger
 from ckptedit.files.checkpoint import Checkpoint
 from ckptedit.files.dtypes import decode, decode_into, encode, encode_into, number_type
+from ckptedit.files.edits import stored_bytes
 from ckptedit.files.header import Header, Spec, TensorInfo, pack_header, parse_header
 from ckptedit.files.names import escape
 from ckptedit.files.permission import check_output
-from ckptedit.files.writer import Written, stored_bytes, write, write_edited
+from ckptedit.files.writer import Written, write, write_edited
 
 __all__ = [
     "Checkpoint",

@@ -10,7 +10,7 @@ import numpy as np
 
 from ckptedit.errors import Incompatible
 from ckptedit.files.checkpoint import Checkpoint
-from ckptedit.files.dtypes import encode, number_type
+from ckptedit.files.edits import Edit, stored_bytes
 from ckptedit.files.hashing import Hasher
 from ckptedit.files.header import Spec, TensorInfo
 from ckptedit.files.ledger import without_identity
@@ -20,7 +20,6 @@ from ckptedit.files.permission import check_output
 from ckptedit.files.plan import make_plan
 
 Buffer: TypeAlias = Any  # bytes, bytearray, memoryview, or a contiguous numpy array of any dtype
-Edit: TypeAlias = Any  # numpy array, torch tensor, or a function without arguments that returns one
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +106,8 @@ def write_edited(
 ) -> Written:
     """Writes base with some tensors replaced; everything else stays bit for bit.
 
-    edits: name -> new values in float32 or float64, or in the stored dtype (a torch tensor, a
-    numpy array, or a uint8 array of the stored bytes), or a function that returns them, called in
-    file order; rounded once to the stored dtype
+    edits: name -> new values, or a function that returns them, called in file order; see
+    `stored_bytes` for what they may be
     metadata: instead of base's own, less what identified the old file
     Raises Incompatible if a name or shape is not base's, Overflow, and what `write` raises.
     """
@@ -128,38 +126,3 @@ def write_edited(
         in_place=in_place,
         shard_size=shard_size,
     )  # fmt: skip
-
-
-def stored_bytes(edit: Edit, info: TensorInfo) -> Buffer:
-    """An edit as the bytes to store for a tensor. Raises Incompatible or Overflow."""
-    value = edit() if callable(edit) and not hasattr(edit, "dtype") else edit
-    if not isinstance(value, np.ndarray):
-        value = _from_torch(value, info)
-    if value.dtype == np.uint8 and value.shape == (info.nbytes,) and info.dtype != "U8":
-        return value
-    if value.shape != info.shape:
-        raise Incompatible(
-            f"tensor {escape(info.name)} has the shape {list(info.shape)}, "
-            f"its new values {list(value.shape)}"
-        )
-    if value.dtype not in (np.float32, np.float64) and value.dtype == _stored_type(info):
-        return np.ascontiguousarray(value)
-    return encode(value, info.dtype, name=info.name)
-
-
-def _stored_type(info: TensorInfo) -> np.dtype[Any]:
-    return np.dtype(np.float16) if info.dtype == "F16" else number_type(info.dtype)
-
-
-def _from_torch(value: Any, info: TensorInfo) -> np.ndarray[Any, Any]:
-    """Stored bytes if the dtype is the stored one, else float32 or float64 values."""
-    import torch
-
-    from ckptedit.files.torch_dtypes import TORCH, to_raw
-
-    if tuple(value.shape) == info.shape and value.dtype == TORCH.get(info.dtype):
-        if value.dtype in (torch.float32, torch.float64):  # encode looks for NaN and Inf
-            return np.asarray(value.detach().cpu().numpy())
-        return to_raw(value)
-    wide = value.detach().cpu()
-    return np.asarray((wide if wide.dtype == torch.float64 else wide.float()).numpy())

@@ -45,6 +45,10 @@ def same_bits(a: Tensor, b: Tensor) -> bool:
     return (a.dtype, a.shape) == (b.dtype, b.shape) and bytes(to_raw(a)) == bytes(to_raw(b))
 
 
+def listing(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     path = tmp_path / "base.safetensors"
