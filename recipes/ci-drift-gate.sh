@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Refuses a checkpoint that drifted from its base beyond the rules.
+#
+#   recipes/ci-drift-gate.sh BASE NEW [RULES.toml] [FOLDER]
+#
+# Leaves drift.json, drift.md, drift.xml (JUnit) and drift.png in FOLDER (default: drift).
+# Exit status: 0 within the rules, 1 beyond them, 2 if a checkpoint cannot be read.
+set -euo pipefail
+
+base=${1:?usage: ci-drift-gate.sh BASE NEW [RULES.toml] [FOLDER]}
+new=${2:?usage: ci-drift-gate.sh BASE NEW [RULES.toml] [FOLDER]}
+rules=${3:-$(dirname "$0")/ci-drift-gate.toml}
+folder=${4:-drift}
+mkdir -p "$folder"
+
+status=0
+ckptedit diff "$base" "$new" --rules "$rules" --quiet --force --json \
+    --markdown "$folder/drift.md" --junit "$folder/drift.xml" --plot "$folder/drift.png" \
+    >"$folder/drift.json" || status=$?
+
+case $status in
+    0) echo "drift: within the rules" ;;
+    1) echo "drift: beyond the rules, see $folder/drift.md" ;;
+    *) echo "drift: no verdict, a checkpoint or a rule could not be read" ;;
+esac
+if [[ $status -lt 2 && -n ${GITHUB_STEP_SUMMARY:-} ]]; then
+    cat "$folder/drift.md" >>"$GITHUB_STEP_SUMMARY"
+    [[ $status -eq 0 ]] || echo "::error title=Checkpoint drift::The checkpoint moved beyond its rules"
+fi
+exit "$status"
