@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ckptedit.cli.output import as_json, default_output, say, tracker
+from ckptedit.errors import BadParam
 from ckptedit.merge import METHODS
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ def merge(
     extra: Annotated[str, Option(help="Tensors that BASE lacks: error, keep, drop.")] = "error",
     seed: Annotated[int | None, Option(help="dare, della: which entries drop.")] = None,
     threads: Annotated[int, Option("--threads", "-j", help="The result is the same.")] = 2,
+    shard_size: Annotated[
+        int | None, Option(help="Bytes per file; more makes shards and an index.")
+    ] = None,
     force: Annotated[bool, Option("--force", help="Replace the output if it exists.")] = False,
     in_place: Annotated[
         bool, Option("--in-place", help="Allow the output to be one of the inputs.")
@@ -60,7 +64,7 @@ def merge(
 
     Example: ckptedit merge base.safetensors vangogh.safetensors monet.safetensors --method ties
     """
-    from ckptedit.merge.run import merge_files
+    from ckptedit.merge.run import Target, merge_files
 
     named = {"density": density, "trim_scope": trim_scope, "vote": vote, "compat": ties_compat}
     recipe = resolve(
@@ -68,8 +72,10 @@ def merge(
         extra=extra, seed=seed, threads=threads, blocks=block,
     )  # fmt: skip
     target = output or default_output(base, "merge")
+    if json and str(target) == "-":
+        raise BadParam("--json and -o - both want stdout")
     report = merge_files(
-        base, edits, target, recipe=recipe, force=force, in_place=in_place, track=tracker(quiet)
+        base, edits, Target(target, force, in_place, shard_size), recipe, track=tracker(quiet)
     )
     for note in [] if quiet else report.notes:
         say(f"note: {note}")

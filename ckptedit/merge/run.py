@@ -25,6 +25,21 @@ from ckptedit.progress import Track, silent
 
 
 @dataclass(frozen=True)
+class Target:
+    """Where the output goes, and what may be overwritten there.
+
+    path:       a file, an index of shards, or `-` for stdout
+    force:      whether another file may be replaced; in_place: whether an input may be
+    shard_size: bytes per file; None: one file
+    """
+
+    path: str | Path
+    force: bool = False
+    in_place: bool = False
+    shard_size: int | None = None
+
+
+@dataclass(frozen=True)
 class Merged:
     """What a merge wrote.
 
@@ -51,11 +66,9 @@ class Merged:
 def merge_checkpoints(
     base: Checkpoint,
     edits: Sequence[Edit],
-    output: str | Path,
-    *,
+    target: Target,
     recipe: Recipe,
-    force: bool = False,
-    in_place: bool = False,
+    *,
     track: Track = silent,
 ) -> Merged:
     """Merges edits of a base into a checkpoint with the base's names, order, shapes and dtypes.
@@ -67,7 +80,7 @@ def merge_checkpoints(
     if not edits:
         raise Incompatible("there is nothing to merge: give at least one edit")
     sources = [base, *(source for edit in edits for source in edit.sources)]
-    check_output(output, sources, force=force, in_place=in_place)
+    check_output(target.path, sources, force=target.force, in_place=target.in_place)
     stream = make_stream(base, edits, recipe)
     strays = stray_tensors(base, edits, recipe.extra)
     with Workers(recipe.threads) as workers:
@@ -75,27 +88,32 @@ def merge_checkpoints(
         metadata = ledger.append(base.metadata, ledger_line(recipe, base, edits, digests))
         specs = [*(base[name] for name in base), *(stray.spec for stray in strays)]
         data = chain(stream.tensors(workers), (stray.data() for stray in strays))
-        written = write(output, specs, track(data, "merging", len(specs)), metadata,
-                        force=force, inputs=sources, in_place=in_place)  # fmt: skip
+        written = write(
+            target.path,
+            specs,
+            track(data, "merging", len(specs)),
+            metadata,
+            inputs=sources,
+            force=target.force,
+            in_place=target.in_place,
+            shard_size=target.shard_size,
+        )
     return report(stream, recipe, written, digests, strays)
 
 
 def merge_files(
     base: str | Path,
     edits: Sequence[str | Path],
-    output: str | Path,
-    *,
+    target: Target,
     recipe: Recipe,
-    force: bool = False,
-    in_place: bool = False,
+    *,
     track: Track = silent,
 ) -> Merged:
     """As `merge_checkpoints`, with inputs by name: a file, an index, a folder, `-` for stdin."""
     with ExitStack() as opened:
         start = opened.enter_context(Checkpoint(base))
         sources = [open_edit(opened.enter_context(Checkpoint(path))) for path in edits]
-        return merge_checkpoints(start, sources, output, recipe=recipe, force=force,
-                                 in_place=in_place, track=track)  # fmt: skip
+        return merge_checkpoints(start, sources, target, recipe, track=track)
 
 
 def make_stream(base: Checkpoint, edits: Sequence[Edit], recipe: Recipe) -> Stream:

@@ -14,7 +14,7 @@ import pytest
 from ckptedit.files import Checkpoint, Spec, write
 from ckptedit.merge.arrays import ArrayStack, merge_arrays
 from ckptedit.merge.recipe import Recipe
-from ckptedit.merge.run import merge_files
+from ckptedit.merge.run import Target, merge_files
 from ckptedit.merge.ties import ties
 
 SHAPES = {"a": (40, 31), "b": (300,), "c": (1,), "d": (8, 3, 3, 3), "e": (200, 100)}
@@ -48,7 +48,7 @@ def files(tmp_path: Path):
 
 def ours(paths, out, weights, **params):
     recipe = Recipe("ties", params=params, weights=weights)
-    merge_files(paths[0], paths[1:], out, recipe=recipe, force=True)
+    merge_files(paths[0], paths[1:], Target(out, force=True), recipe)
     return Checkpoint(out)
 
 

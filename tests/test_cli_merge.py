@@ -1,0 +1,146 @@
+"""`ckptedit merge` as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from merge.conftest import base, edits, make, numbers, stored  # noqa: F401
+from typer.testing import CliRunner
+
+import ckptedit
+from ckptedit.cli import app
+from ckptedit.files import Checkpoint
+
+KEYS = "**.attn2.to_[kv].weight"
+
+
+def run(*args):
+    return CliRunner().invoke(app, ["merge", *map(str, args)])
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(ckptedit.__file__).parent.parent))
+
+
+def test_writes_beside_you_and_prints_the_path_alone(base, edits, tmp_path):  # noqa: F811
+    result = run(base, *edits)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "base.merge.safetensors\n", "")
+    assert stored(tmp_path / "base.merge.safetensors").keys() == stored(base).keys()
+
+
+def test_json_has_the_agreed_names(base, edits, tmp_path):  # noqa: F811
+    out = tmp_path / "o.safetensors"
+    result = run(base, *edits, "-o", out, "--json", "-m", "ties", "--density", "0.5")
+    report = json.loads(result.stdout)
+    assert report["schema_version"] == 1 and report["output"] == str(out)
+    with Checkpoint(out) as checkpoint:
+        assert report["sha256"] == checkpoint.data_sha256()
+    assert report["method"] == "ties"
+    assert report["params"] == {
+        "density": 0.5, "trim_scope": "tensor", "vote": "mass", "compat": "none"
+    }  # fmt: skip
+    assert [edit["weight"] for edit in report["edits"]] == [1, 1, 1]
+    assert report["counts"]["conflicts"] > 0 and report["drift"]["relative"] > 0
+
+
+def test_a_negative_weight_takes_an_edit_out_again(base, edits):  # noqa: F811
+    """base + edit, then minus the same edit, is the base but for the rounding of the files."""
+    run(base, edits[0], "-m", "task", "-o", "there.safetensors")
+    run("there.safetensors", base, "-m", "task", "-o", "back.safetensors", "--keys", KEYS)
+    back, start = numbers("back.safetensors"), numbers(base)
+    for name in start:
+        if "attn2" in name:
+            np.testing.assert_array_equal(back[name], start[name])
+    run(base, edits[0], "-m", "task", "-w", "-1", "-o", "minus.safetensors")
+    edited, minus = numbers(edits[0]), numbers("minus.safetensors")
+    for name in ("logit_scale", "model.diffusion_model.time_embed.0.weight"):
+        np.testing.assert_allclose(edited[name] + minus[name], 2 * start[name], rtol=1e-5)
+
+
+def test_every_choice_of_ties_can_be_named(base, edits):  # noqa: F811
+    result = run(base, *edits, "--trim-scope", "model", "--vote", "count", "--density", 0.4,
+                 "--json")  # fmt: skip
+    params = json.loads(result.stdout)["params"]
+    assert params == {"density": 0.4, "trim_scope": "model", "vote": "count", "compat": "none"}
+
+
+@pytest.mark.parametrize(
+    "tool, scope, vote",
+    [
+        ("reference", "model", "mass"),
+        ("mergekit", "tensor", "mass"),
+        ("sd-mecha", "tensor", "count"),
+    ],
+)
+def test_compat_names_what_the_other_tool_does(base, edits, tool, scope, vote):  # noqa: F811
+    result = run(base, *edits, "--ties-compat", tool, "--json")
+    params = json.loads(result.stdout)["params"]
+    assert params == {"density": 0.2, "trim_scope": scope, "vote": vote, "compat": tool}
+
+
+def test_parameters_of_any_method_by_name(base, edits):  # noqa: F811
+    result = run(base, *edits, "-m", "della", "-p", "epsilon=0.1", "-p", "combine=sum", "--seed",
+                 5, "--json")  # fmt: skip
+    params = json.loads(result.stdout)["params"]
+    assert params == {"density": 0.5, "epsilon": 0.1, "combine": "sum", "seed": 5}
+
+
+def test_notes_go_to_stderr_and_quiet_silences_them(base, make):  # noqa: F811
+    part = make("part", 1, {"logit_scale": None})
+    loud, quiet = run(base, part), run(base, part, "-q", "--force")
+    assert "part.safetensors lacks 1 tensor (logit_scale)" in loud.stderr
+    assert loud.stdout == "base.merge.safetensors\n" and quiet.stderr == ""
+
+
+def test_pipes_carry_checkpoints(base, edits, tmp_path):  # noqa: F811
+    run(base, *edits, "-o", "file.safetensors")
+    command = [sys.executable, "-m", "ckptedit", "merge", "-", *map(str, edits), "-o", "-"]
+    piped = subprocess.run(command, input=base.read_bytes(), capture_output=True, check=True)
+    assert piped.stdout == (tmp_path / "file.safetensors").read_bytes()
+
+
+def test_merges_into_shards(base, edits, tmp_path):  # noqa: F811
+    run(base, *edits, "-o", "one.safetensors")
+    result = run(base, *edits, "-o", "many.safetensors.index.json", "--shard-size", "200")
+    assert result.exit_code == 0, result.stderr
+    assert stored(tmp_path / "many.safetensors.index.json") == stored(tmp_path / "one.safetensors")
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["-m", "tie"], "no merge method is called 'tie'; there are: add-difference, "),
+        (["-m", "linear", "--density", "0.5"], "linear has no parameter density; it has none"),
+        (["--density", "1.5"], "density must be in (0, 1], got 1.5"),
+        (["-p", "density"], "'density' is not of the form name=value"),
+        (["--keys", "**.attn3.**"], "the pattern '**.attn3.**' fits none of the 10 tensors"),
+        (["--block", "IN77=1"], "no block is called 'IN77'"),
+        (["-w", "1"], "3 edits need 3 weights, got 1"),
+        (["-m", "slerp"], "slerp merges 1 to 2 edits, got 3"),
+        (["-m", "fuse"], "carries no Gram matrix"),
+        (["-o", "base.safetensors"], "base.safetensors is an input; --in-place overwrites it"),
+        (["-o", "-", "--json"], "--json and -o - both want stdout"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(base, edits, args, message):  # noqa: F811
+    result = run(base, *edits, *args)
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert message in result.stderr
+
+
+def test_never_imports_torch(base, edits):  # noqa: F811
+    code = f"""if True:
+        import sys
+        from typer.testing import CliRunner
+        from ckptedit.cli import app
+        result = CliRunner().invoke(app, {["merge", *map(str, [base, *edits])]})
+        assert result.exit_code == 0, result.output
+        assert not {{"torch", "diffusers", "transformers"}} & sys.modules.keys()
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
