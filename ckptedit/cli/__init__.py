@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from ckptedit.errors import CkptError
 
 # names of modules in this folder, each with a function of the same name, as work goes
-COMMANDS = ["info", "diff", "sample", "project", "merge"]
+COMMANDS = ["demo", "info", "sample", "project", "erase", "diff", "eval", "merge"]
 
 
 class ErrorsToExit(TyperGroup):

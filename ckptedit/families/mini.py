@@ -2,6 +2,9 @@
 
 from ckptedit.families.family import Blocks, Family, packaged
 
+FOLDER = packaged("mini")
+CHECKPOINT = FOLDER / "mini.safetensors"
+
 MINI = Family(
     name="mini",
     text_width=256,
@@ -10,5 +13,5 @@ MINI = Family(
     blocks=Blocks(layers=1, attention=(False, True, False)),
     text_prefix="cond_stage_model.transformer.",
     guidance=3.0,
-    folder=packaged("mini"),
+    folder=FOLDER,
 )

@@ -1,1 +1,16 @@
-"""What an edit may move: one file per guard."""
+"""What an edit may move: one file per guard.
+
+A guard is a class with any of the four hooks of `Guard`. To add one: write its file, and add its
+line below.
+"""
+
+from ckptedit.registry import Registry
+
+GUARDS = Registry(
+    "guard",
+    {
+        "gradproj:hard": "ckptedit.guards.gradproj_hard:GradProjHard",
+        "gradproj:soft": "ckptedit.guards.gradproj_soft:GradProjSoft",
+        "distill": "ckptedit.guards.distill:Distill",
+    },
+)

@@ -45,7 +45,7 @@ ALONE_FRAMES = {  # for a concept without company
 NEUTRAL_FRAME = "a picture of {}"  # where concepts of any kind are compared
 
 ANCHORS = {  # family -> kind -> what stands in for an erased concept
-    "mini": {"style": "Photo", "object": "something"},
+    "mini": {"style": "photo", "object": "something"},
     "": {"style": "photo", "object": "object"},
 }
 

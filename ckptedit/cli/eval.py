@@ -1,0 +1,93 @@
+"""`ckptedit eval`: is what was erased gone, and is the rest still there?"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ckptedit.cli.output import as_json, listed, print_tables, tracker
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ckptedit.evaluate import Scores
+
+
+def eval(
+    ckpt: Annotated[str, typer.Argument(help="A .safetensors file, folder, or - (stdin).")],
+    erased: Annotated[
+        list[str] | None, typer.Option(help="What should be gone; default: by its ledger.")
+    ] = None,
+    retain: Annotated[
+        list[str] | None, typer.Option(help="What must stay, or @file; default: all the rest.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Pictures of each combination.")] = 1,
+    companions: Annotated[
+        int, typer.Option(min=1, help="Objects that a style is drawn with, and the reverse.")
+    ] = 10,
+    steps: Annotated[int, typer.Option(min=1, help="Solver steps per picture.")] = 16,
+    min_ua: Annotated[float, typer.Option(help="Exit with 1 if UA is lower.")] = 0.0,
+    min_ra: Annotated[float, typer.Option(help="Exit with 1 if RA-I or RA-C is lower.")] = 0.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Score an edited checkpoint: unlearning accuracy (UA) and retain accuracy (RA-I, RA-C).
+
+    Draws styles times objects on prompts that no edit was trained on, with noise that depends on
+    the style, the object and the seed alone, and asks a classifier what it sees.
+
+    Example: ckptedit eval base.erase.safetensors --json
+    """
+    from ckptedit.evaluate import evaluate
+
+    scores = evaluate(
+        ckpt,
+        erased=None if erased is None else listed(erased),
+        retain=listed(retain),
+        seeds=seeds,
+        companions=companions,
+        steps=steps,
+        device=device,
+        track=tracker(quiet),
+    )
+    if json:
+        typer.echo(as_json(asdict(scores)))
+    else:
+        print_tables(tables(scores, ckpt))
+    if not within(scores, min_ua, min_ra):
+        raise typer.Exit(1)
+
+
+def within(scores: "Scores", min_ua: float, min_ra: float) -> bool:
+    """Whether every figure that there is reaches its limit."""
+    limits = ((scores.ua, min_ua), (scores.ra_i, min_ra), (scores.ra_c, min_ra))
+    return all(value is None or value >= limit for value, limit in limits)
+
+
+def tables(scores: "Scores", name: str) -> "Iterable[RenderableType]":
+    """The three figures, then a line per concept, worst first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from ckptedit.files import escape
+
+    def percent(value: float | None) -> str:
+        return "–" if value is None else f"{value:.1%}"
+
+    yield Text(f"{escape(Path(name).name)}: {scores.n} pictures")
+    split = f"  (shown {percent(scores.ra_i_shown)}, unseen {percent(scores.ra_i_unseen)})"
+    yield Text(f"UA    {percent(scores.ua):>6}  of the erased concepts' pictures lack them")
+    yield Text(
+        f"RA-I  {percent(scores.ra_i):>6}  of retained concepts of that kind are there{split}"
+    )
+    yield Text(f"RA-C  {percent(scores.ra_c):>6}  of the other kind's concepts are there")
+    table = Table(box=None, pad_edge=False)
+    for column in ("concept", "kind", "role", "seen", "n"):
+        table.add_column(column, justify="right" if column in ("seen", "n") else "left")
+    order = sorted(scores.per_concept, key=lambda s: (s.role != "erased", s.accuracy))
+    for row in order:
+        table.add_row(escape(row.concept), row.kind, row.role, percent(row.accuracy), str(row.n))
+    yield table

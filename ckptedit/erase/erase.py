@@ -1,0 +1,269 @@
+"""Erasing concepts from a checkpoint: what stands behind `ckptedit erase`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ckptedit.diffusion import Model, choose_threads, kv_parameters, open_model, threads
+from ckptedit.erase import OBJECTIVES
+from ckptedit.erase.bank import Rows, fill
+from ckptedit.erase.measure import Protection, kv_change, protection, relative_drift
+from ckptedit.erase.request import Request, Wish, pairs, resolve, retained_pairs
+from ckptedit.erase.train import train
+from ckptedit.errors import BadCheckpoint, BadParam
+from ckptedit.families import kv_weights
+from ckptedit.files import Checkpoint, Written, check_output, ledger, write_edited
+from ckptedit.guards import GUARDS
+from ckptedit.guards.guard import Guard, Setting
+from ckptedit.progress import Track, silent
+from ckptedit.text.templates import HELD_OUT_FRAMES, prompts_for
+from ckptedit.text.tokens import require_tokens
+from ckptedit.text.vocabulary import vocabulary_moment
+
+DEFAULT_GUARDS = ("gradproj:soft", "distill")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to erase.
+
+    guards:   names of GUARDS, any combination; none: nothing restrains the edit
+    tokens:   which embeddings of retained prompts `gradproj:hard` protects: "concept" or "all"
+    steps:    1 or more; lr: above 0; batch: rows a step, and as many again with `distill`
+    pictures: latents drawn for the bank, for the targets and for what is retained
+    params:   guard -> its own keyword arguments
+    """
+
+    objective: str = "conabl"
+    guards: Sequence[str] = DEFAULT_GUARDS
+    tokens: str = "all"
+    steps: int = 150
+    lr: float = 2e-3
+    batch: int = 16
+    seed: int = 0
+    pictures: int = 40
+    moments: int = 12
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raises BadParam for what is out of range, UnknownName for what is not registered."""
+        for name in ("steps", "batch", "pictures", "moments"):
+            if getattr(self, name) < 1:
+                raise BadParam(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if not 0 < self.lr < float("inf"):
+            raise BadParam(f"lr must be above 0, not {self.lr}")
+        require_tokens(self.tokens)
+        OBJECTIVES[self.objective]
+        for guard in self.guards:
+            GUARDS[guard]
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What an erasure did. deltas: K/V name -> [out, d] float32, before rounding."""
+
+    request: Request
+    options: Options
+    deltas: Mapping[str, Tensor]
+    drift: float
+    protection: Protection | None
+    retain_change: float | None
+    target_change: float
+    seconds: float
+
+    def ledger_facts(self) -> dict[str, Any]:
+        """What later commands read of this edit."""
+        return {
+            "concepts": [target.concept for target in self.request.targets],
+            "targets": [asdict(target) for target in self.request.targets],
+            "retain": list(self.request.retain),
+        }
+
+
+def erase(
+    checkpoint: Checkpoint | str | Path,
+    concepts: Sequence[str],
+    output: str | Path,
+    *,
+    options: Options = Options(),
+    device: str = "auto",
+    tokenizer: Path | None = None,
+    force: bool = False,
+    in_place: bool = False,
+    track: Track = silent,
+    **wish: Any,
+) -> tuple[Erasure, Written]:
+    """Erases concepts and writes the edited checkpoint.
+
+    concepts: one or more of one kind, erased together
+    wish:     kind, anchor, retain, neighbors, as in `Wish`
+    Raises CkptError for whatever the user can mend; then nothing is written.
+    """
+    opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+    check_output(output, [opened], force=force, in_place=in_place)
+    result = erase_weights(
+        opened,
+        Wish(concepts, **wish),
+        options=options,
+        device=device,
+        tokenizer=tokenizer,
+        track=track,
+    )
+    line = ledger.entry(
+        "erase",
+        asdict(options),
+        opened.data_sha256(),
+        seed=options.seed,
+        **result.ledger_facts(),
+    )
+    edits = {name: opened.tensor(name).float() + d for name, d in result.deltas.items()}
+    metadata = ledger.append(opened.metadata, line)
+    return result, write_edited(
+        output, opened, edits, metadata=metadata, force=force, in_place=in_place
+    )
+
+
+def erase_weights(
+    checkpoint: Checkpoint,
+    wish: Wish,
+    *,
+    options: Options = Options(),
+    device: str = "auto",
+    tokenizer: Path | None = None,
+    track: Track = silent,
+) -> Erasure:
+    """Computes an erasure without writing anything."""
+    options.check()
+    began = monotonic()
+    names = [weight.name for weight in kv_weights(checkpoint)]
+    model = open_model(checkpoint, device=device, tokenizer=tokenizer)
+    request = resolve(wish, model.text, model.family, checkpoint.ledger)
+    with threads(choose_threads(model.unet)):
+        require_finite(model)
+        weights = kv_parameters(model.unet, names)
+        model.unet.requires_grad_(False)
+        for weight in weights.values():
+            weight.requires_grad_(True)
+        setting, loss_at = prepare(model, request, options, track)
+        guards = [make_guard(name, options) for name in options.guards]
+        trained = train(
+            weights,
+            loss_at,
+            guards,
+            setting,
+            steps=options.steps,
+            lr=options.lr,
+            seed=options.seed,
+            track=track,
+        )
+        return _report(checkpoint, model, request, options, trained, monotonic() - began)
+
+
+def make_guard(name: str, options: Options) -> Guard:
+    """A guard with its own parameters."""
+    made: Guard = GUARDS[name](**options.params.get(name, {}))
+    return made
+
+
+def prepare(
+    model: Model, request: Request, options: Options, track: Track
+) -> tuple[Setting, Callable[[Generator], Tensor]]:
+    """Fills the bank; returns what guards may know, and the loss of a batch."""
+    objective = OBJECTIVES[options.objective]
+    wanted = [pair for target in request.targets for pair in pairs(target, request.companions)]
+    kept = retained_pairs(request)
+    size = {"pictures": options.pictures, "moments": options.moments, "seed": options.seed}
+    rows = fill(model, wanted, **size, track=track)
+    again = fill(model, kept, **size, track=track) if "distill" in options.guards else None
+    retain = model.text.encode([pair.prompt for pair in kept])
+    setting = Setting(
+        target=model.text.encode([pair.prompt for pair in wanted]).hidden,
+        retain=retain.hidden,
+        keep=_counted(model, request, options, [pair.prompt for pair in kept]),
+        general=lambda: vocabulary_moment(model.text, model.family, track=track),
+        rehearse=_loss(model, objective, again, options) if again else _nothing_kept,
+    )
+    return setting, _loss(model, objective, rows, options)
+
+
+def require_finite(model: Model) -> None:
+    """Raises BadCheckpoint if a weight of the UNet or the text encoder is NaN or Inf."""
+    for part, module in (("UNet", model.unet), ("text encoder", model.text.transformer)):
+        for name, parameter in module.named_parameters():
+            if not parameter.isfinite().all():
+                raise BadCheckpoint(
+                    f"{model.checkpoint.label}: the {part}'s {name} holds NaN or Inf; "
+                    f"see `ckptedit info`"
+                )
+
+
+def _loss(
+    model: Model, objective: Callable[..., Tensor], rows: Rows, options: Options
+) -> Callable[[Generator], Tensor]:
+    def at(rng: Generator) -> Tensor:
+        with model.autocast():
+            return objective(model.denoiser, rows.pick(options.batch, rng))
+
+    return at
+
+
+def _nothing_kept(rng: Generator) -> Tensor:
+    raise BadParam("no bank of retained prompts was filled")
+
+
+def _counted(model: Model, request: Request, options: Options, prompts: Sequence[str]) -> Tensor:
+    """Which positions of the retained prompts are protected: bool [m, L]."""
+    length = model.text.max_length
+    if options.tokens == "all":
+        return torch.ones(len(prompts), length, dtype=torch.bool)
+    names = [*request.retain, *(target.concept for target in request.earlier)]
+    counted = torch.zeros(len(prompts), length, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        for name in names:
+            if name in prompt:
+                counted[row, model.text.positions(prompt, name)] = True
+    return counted
+
+
+def _report(
+    checkpoint: Checkpoint,
+    model: Model,
+    request: Request,
+    options: Options,
+    trained: Any,
+    seconds: float,
+) -> Erasure:
+    weights = {name: checkpoint.tensor(name).float() for name in trained.deltas}
+    stored = {
+        name: (weights[name] + delta).to(checkpoint.tensor(name).dtype).float() - weights[name]
+        for name, delta in trained.deltas.items()
+    }
+    held = {"frames": HELD_OUT_FRAMES}
+    target = model.text.encode(
+        [
+            prompt
+            for t in request.targets
+            for prompt in prompts_for(t.concept, t.kind, request.companions[1::2], **held)
+        ]
+    ).hidden
+    kept = [
+        prompt
+        for concept in request.retain
+        for prompt in prompts_for(concept, request.kind, request.companions[1::2], **held)
+    ]
+    retain = model.text.encode(kept or ["", "a photo"]).hidden
+    return Erasure(
+        request=request,
+        options=options,
+        deltas=trained.deltas,
+        drift=relative_drift(weights, stored),
+        protection=protection(trained.directions, trained.deltas, stored, retain, target),
+        retain_change=kv_change(weights, stored, retain),
+        target_change=kv_change(weights, stored, target),
+        seconds=seconds,
+    )

@@ -1,0 +1,66 @@
+"""The judge: an independently trained classifier of style and object for 64 x 64 pictures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ckptedit.files import Checkpoint
+
+WEIGHTS = Path(__file__).parent / "weights"
+JUDGE_FILE = WEIGHTS / "judge.safetensors"
+CLIP_FILE = WEIGHTS / "clip.safetensors"
+
+
+class Judge(nn.Module):
+    """Three strided stages and two linear heads.
+
+    forward: pictures [n, 3, 64, 64] in [-1, 1] -> style logits [n, s], object logits [n, o]
+    """
+
+    def __init__(self, styles: int, objects: int, widths: tuple[int, ...] = (48, 64, 96)) -> None:
+        super().__init__()
+        stages: list[nn.Module] = []
+        for before, after in zip((3, *widths[:-1]), widths, strict=True):
+            stages += [
+                nn.Conv2d(before, after, 3, stride=2, padding=1),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+                nn.Conv2d(after, after, 3, padding=1),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
+        self.body = nn.Sequential(*stages)
+        self.style = nn.Linear(2 * widths[-1], styles)
+        self.object = nn.Linear(16 * widths[-1], objects)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.body(pictures)  # [n, c, 8, 8]
+        texture = torch.cat([maps.mean((2, 3)), maps.std((2, 3))], 1)  # [n, 2c]
+        layout = nn.functional.adaptive_avg_pool2d(maps, 4).flatten(1)  # [n, 16c]
+        return self.style(texture), self.object(layout)
+
+
+class Verdict:
+    """The shipped judge, and the names of what it can tell apart."""
+
+    def __init__(self, path: Path = JUDGE_FILE) -> None:
+        with Checkpoint(path) as checkpoint:
+            self.styles: list[str] = json.loads(checkpoint.metadata["styles"])
+            self.objects: list[str] = json.loads(checkpoint.metadata["objects"])
+            state = {name: checkpoint.tensor(name).float() for name in checkpoint}
+        self.judge = Judge(len(self.styles), len(self.objects)).eval()
+        counts = [n for n in self.judge.state_dict() if n.endswith("num_batches_tracked")]
+        state |= {name: state[name].long() for name in counts}
+        self.judge.load_state_dict(state)
+
+    @torch.no_grad()
+    def __call__(self, pictures: np.ndarray) -> tuple[list[str], list[str]]:
+        """uint8 [n, 64, 64, 3] -> the style and the object that it sees in each."""
+        x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+        seen = [self.judge(part) for part in x.split(100)]
+        style = torch.cat([s for s, _ in seen]).argmax(1).tolist()
+        thing = torch.cat([o for _, o in seen]).argmax(1).tolist()
+        return [self.styles[i] for i in style], [self.objects[i] for i in thing]

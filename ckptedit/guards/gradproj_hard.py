@@ -1,0 +1,38 @@
+"""Gradient projection, orthogonal: W moves only at right angles to every protected embedding.
+
+Lee et al., Continual Unlearning for Text-to-Image Diffusion, ICLR 2026,
+https://arxiv.org/abs/2511.07970, after Saha et al., Gradient Projection Memory, ICLR 2021,
+https://arxiv.org/abs/2103.09762.
+
+Departs from it in three ways. The step is confined, not only the gradient: Adam rescales a
+projected gradient out of the subspace (a quarter of the published update lies in it). The basis is
+the principal subspace of all tokens of the retained prompts, or of the concepts' words, up to a
+share of their energy, not one mean vector per prompt. Its rank is cut by a singular value
+decomposition, not softened by a ridge.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from ckptedit.errors import BadParam
+from ckptedit.guards.guard import Guard, Setting
+from ckptedit.text.subspace import protected_basis
+
+
+class GradProjHard(Guard):
+    """energy: share of the retained tokens' energy to protect, in (0, 1]."""
+
+    def __init__(self, *, energy: float = 0.95) -> None:
+        if not 0 < energy <= 1:
+            raise BadParam(f"energy must be in (0, 1], got {energy}")
+        self.energy = energy
+
+    def start(self, weights: Mapping[str, Parameter], setting: Setting) -> Tensor:
+        if not setting.keep.any():
+            raise BadParam("gradproj:hard has nothing to protect; name concepts with --retain")
+        basis = protected_basis(setting.retain[setting.keep], energy=self.energy)  # [r, d]
+        full = torch.linalg.qr(basis.T.double(), mode="complete").Q  # [d, d]
+        return full[:, len(basis) :].float()
