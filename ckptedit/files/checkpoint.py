@@ -87,7 +87,10 @@ class Checkpoint(Mapping[str, TensorInfo]):
     @property
     def ledger(self) -> list[dict[str, Any]]:
         """What was done to this checkpoint, oldest first."""
-        return ledger.read(self.metadata)
+        try:
+            return ledger.read(self.metadata)
+        except BadCheckpoint as error:
+            raise BadCheckpoint(f"{self.label}: {error}") from error
 
     def read_into(self, name: str, buffer: Any, start: int = 0) -> None:
         """Fills a writable buffer of bytes from the stored bytes of a tensor, from byte start on.

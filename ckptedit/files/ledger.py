@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ckptedit import __version__
-from ckptedit.errors import BadCheckpoint
+from ckptedit.errors import BadCheckpoint, BadParam
 
 KEY = "ckptedit.ledger"
 
@@ -44,8 +44,15 @@ def entry(
     if seed is not None:
         line["seed"] = seed
     if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
-        line["date"] = datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        line["date"] = _date(epoch)
     return line
+
+
+def _date(epoch: str) -> str:
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError) as error:
+        raise BadParam(f"SOURCE_DATE_EPOCH is {epoch!r}, not seconds since 1970") from error
 
 
 def _plain(value: Any) -> Any:
