@@ -18,7 +18,7 @@ class Track(Protocol):
         total: int | None = None,
         note: Callable[[], str] | None = None,
     ) -> Iterator[T]:
-        """Yields the items. label: what is being done; note: text beside the bar, asked for often."""
+        """Yields the items. label: what is being done; note: text beside the bar."""
 
 
 def silent(

@@ -36,7 +36,12 @@ def train(
         optimizer, lr, total_steps=steps, pct_start=0.1, final_div_factor=100
     )
     averaged = deepcopy(model).requires_grad_(False) if average else model
-    parts: dict[str, Any] = {"model": model, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
+    parts: dict[str, Any] = {
+        "model": model,
+        "averaged": averaged,
+        "optimizer": optimizer,
+        "schedule": schedule,
+    }
     start = _resume(parts, state)
     saved, shown = monotonic(), [0.0]
 

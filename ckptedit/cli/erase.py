@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ckptedit.cli.output import as_json, listed, say, tracker
+from ckptedit.cli.output import as_json, default_output, listed, say, tracker
 
 if TYPE_CHECKING:
     from ckptedit.erase.erase import Erasure
@@ -24,6 +24,9 @@ def erase(
         list[str] | None, typer.Option(help="Concepts that must stay, or @file; repeatable.")
     ] = None,
     neighbors: Annotated[int, typer.Option(min=0, help="Nearest concepts to retain too.")] = 8,
+    lexicon: Annotated[
+        Path | None, typer.Option(help="Your own list of concepts, [style] and [object] lines.")
+    ] = None,
     guard: Annotated[
         list[str] | None,
         typer.Option(help="gradproj:soft, gradproj:hard, distill, or none; repeatable."),
@@ -32,6 +35,7 @@ def erase(
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
     batch: Annotated[int | None, typer.Option(help="Moments of denoising in a step.")] = None,
+    pictures: Annotated[int | None, typer.Option(help="Drawn to train on, of each sort.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
     output: Annotated[
@@ -56,10 +60,10 @@ def erase(
     from ckptedit.erase.erase import Options
     from ckptedit.erase.erase import erase as run
 
-    given: dict[str, Any] = {"steps": steps, "lr": lr, "batch": batch}
+    given: dict[str, Any] = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures}
     if guard:
         given["guards"] = tuple(name for name in guard if name != NONE)
-    target = output or default_output(ckpt)
+    target = output or str(default_output(ckpt, "erase"))
     options = Options(seed=seed, tokens=tokens, **{k: v for k, v in given.items() if v is not None})
     erasure, written = run(
         ckpt,
@@ -75,17 +79,13 @@ def erase(
         anchor=anchor,
         retain=listed(retain),
         neighbors=neighbors,
+        lexicon=lexicon,
     )
     report = as_report(erasure, target, written.sha256)
     for line in [] if quiet else summary(erasure):
         say(line)
     if target != "-":
         typer.echo(as_json(report) if json else target)
-
-
-def default_output(ckpt: str) -> str:
-    stem = "stdin" if ckpt == "-" else Path(ckpt).resolve().name.removesuffix(".safetensors")
-    return f"{stem}.erase.safetensors"
 
 
 def as_report(erasure: "Erasure", output: str, sha256: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def summary(erasure: "Erasure") -> list[str]:
     names = ", ".join(f"{t.concept!r} ({t.kind}) to {t.anchor!r}" for t in request.targets)
     guards = ", ".join(erasure.options.guards) or NONE
     lines = [
-        f"erased {names} in {erasure.options.steps} steps, {erasure.seconds:.0f} s, under {guards}",
+        f"erased {names} in {erasure.seconds:.0f} s, {erasure.options.steps} steps under {guards}",
         f"drift {erasure.drift:.4f} of the K/V weights; keys and values change by "
         f"{erasure.target_change:.3f} on held-out prompts of the target, "
         f"{erasure.retain_change:.3f} on retained ones",

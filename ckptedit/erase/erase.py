@@ -1,7 +1,7 @@
 """Erasing concepts from a checkpoint: what stands behind `ckptedit erase`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,7 +16,7 @@ from ckptedit.erase.measure import Protection, kv_change, protection, relative_d
 from ckptedit.erase.request import Request, Wish, pairs, resolve, retained_pairs
 from ckptedit.erase.train import train
 from ckptedit.errors import BadCheckpoint, BadParam
-from ckptedit.families import kv_weights
+from ckptedit.families import detect, kv_weights
 from ckptedit.files import Checkpoint, Written, check_output, ledger, write_edited
 from ckptedit.guards import GUARDS
 from ckptedit.guards.guard import Guard, Setting
@@ -101,7 +101,7 @@ def erase(
     """Erases concepts and writes the edited checkpoint.
 
     concepts: one or more of one kind, erased together
-    wish:     kind, anchor, retain, neighbors, as in `Wish`
+    wish:     kind, anchor, retain, neighbors, lexicon, as in `Wish`
     Raises CkptError for whatever the user can mend; then nothing is written.
     """
     opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
@@ -141,7 +141,8 @@ def erase_weights(
     options.check()
     began = monotonic()
     names = [weight.name for weight in kv_weights(checkpoint)]
-    model = open_model(checkpoint, device=device, tokenizer=tokenizer)
+    family = replace(detect(checkpoint), lexicon=wish.lexicon)
+    model = open_model(checkpoint, device=device, tokenizer=tokenizer, family=family)
     request = resolve(wish, model.text, model.family, checkpoint.ledger)
     with threads(choose_threads(model.unet)):
         require_finite(model)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ckptedit.erase.bank import Pair
@@ -49,13 +50,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user said. kind: "style", "object" or "auto"; anchor "": the default one."""
+    """What the user said.
+
+    kind: "style", "object" or "auto"; anchor "": the default one; lexicon: a file of concepts to
+    look for neighbours in and to leave alone, with [style] and [object] sections
+    """
 
     concepts: Sequence[str]
     kind: str = "auto"
     anchor: str = ""
     retain: Sequence[str] = ()
     neighbors: int = 8
+    lexicon: Path | None = None
 
 
 def resolve(

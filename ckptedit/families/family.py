@@ -52,6 +52,7 @@ class Family:
     prediction: Literal["epsilon", "v_prediction"] = "epsilon"
     guidance: float = 7.5
     lora_names: Literal["diffusers", "ldm"] = "diffusers"
+    lexicon: Path | None = None  # the user's own, instead of the family's or the general one
     folder: Path | None = None  # configs in the layout of a diffusers folder; a tokenizer, maybe
 
     @property

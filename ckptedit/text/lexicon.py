@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from ckptedit.errors import BadCheckpoint
+from ckptedit.errors import BadParam
 from ckptedit.families import Family
 from ckptedit.text.templates import require_kind
 
@@ -21,7 +21,9 @@ def lexicon(kind: str, family: Family | None = None) -> tuple[str, ...]:
 
 
 def lexicon_path(family: Family | None) -> Path:
-    """The lexicon that serves a family."""
+    """The lexicon that serves a family: the user's, its own, or the general one."""
+    if family and family.lexicon:
+        return family.lexicon
     own = family.folder / "lexicon.txt" if family and family.folder else None
     return own if own and own.is_file() else GENERAL
 
@@ -30,12 +32,19 @@ def lexicon_path(family: Family | None) -> Path:
 def _sections(path: Path) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {"style": [], "object": []}
     section = None
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in _read(path).splitlines():
         text = line.strip()
         if text.startswith("[") and text.endswith("]"):
             section = text[1:-1]
         elif text and not text.startswith("#"):
             if section not in found:
-                raise BadCheckpoint(f"{path.name}: {text!r} is in no [style] or [object] section")
+                raise BadParam(f"{path.name}: {text!r} is in no [style] or [object] section")
             found[section].append(text)
     return {kind: tuple(words) for kind, words in found.items()}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadParam(f"cannot read the lexicon {path}: {error}") from error
