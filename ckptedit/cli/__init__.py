@@ -19,9 +19,25 @@ from ckptedit.errors import CkptError
 # names of modules in this folder, each with a function of the same name, as work goes
 COMMANDS = ["demo", "info", "sample", "project", "erase", "diff", "eval", "merge"]
 
+HIDDEN = ["train_mini"]  # for those who develop the tool
+
 
 class ErrorsToExit(TyperGroup):
     """Turns what can go wrong in any subcommand into one line on stderr and an exit status."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Reports wrong usage as any other error, where Typer would print a paragraph."""
+        try:
+            status = super().main(*args, **extra | {"standalone_mode": False})
+        except Exception as error:
+            if not hasattr(error, "format_message"):  # Typer keeps its exceptions to itself
+                raise
+            message = error.format_message()
+            typer.echo(message if "\n" in message else f"error: {message}", err=True)
+            status = 2
+        if not extra.get("standalone_mode", True):
+            return status
+        sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
         debug = ctx.params.get("debug", False)
@@ -39,7 +55,11 @@ class ErrorsToExit(TyperGroup):
 
 
 app = typer.Typer(
-    cls=ErrorsToExit, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True
+    cls=ErrorsToExit,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich would take longer to import than all else that --help needs
+    context_settings={"max_content_width": 100},
 )
 
 
@@ -53,9 +73,9 @@ def root(
     """
 
 
-for _name in COMMANDS:
+for _name in COMMANDS + HIDDEN:
     _module = import_module(f"ckptedit.cli.{_name}")
-    app.command()(getattr(_module, _name))
+    app.command(_name.replace("_", "-"), hidden=_name in HIDDEN)(getattr(_module, _name))
 
 
 def main() -> None:

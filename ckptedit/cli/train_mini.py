@@ -1,0 +1,29 @@
+"""`ckptedit train-mini`: makes the embedded model again. Needs a checkout, and an hour or two."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ckptedit.cli.output import tracker
+
+
+def train_mini(
+    runs: Annotated[Path, typer.Option(help="Folder for pictures and states.")] = Path("runs/mini"),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Draw the pictures, train mini's parts and the judge, and write them into the package.
+
+    Goes on where it was stopped. Prints the paths of the files that it wrote.
+
+    Example: ckptedit train-mini --runs runs/mini --device cuda
+    """
+    import torch
+
+    from ckptedit.canvas.make import Workshop, ship
+
+    torch.set_num_threads(threads)
+    for path in ship(Workshop(runs, device=device, track=tracker(quiet))):
+        typer.echo(path)
