@@ -20,7 +20,9 @@ def info(
     ckpt: Annotated[str, typer.Argument(help="A .safetensors file, index, folder, or - (stdin).")],
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     every: Annotated[bool, typer.Option("--all", help="List every tensor.")] = False,
-    quick: Annotated[bool, typer.Option(help="Read headers only: no health, no hashes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Read headers only: no health, no hashes.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Show what a checkpoint is: family, layout, tensors, ledger, health and hashes.

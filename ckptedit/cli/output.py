@@ -40,12 +40,16 @@ def _finite(value: Any) -> Any:
 def default_output(ckpt: str, operation: str) -> Path:
     """Where a command writes without -o: `<stem>.<operation>.safetensors` in the working folder.
 
-    ckpt: the input, as the user named it: a file, an index, a folder, or `-`
+    ckpt: the input, as the user named it: a file, an index, a folder, or `-`; of a diffusers folder
+    the output is a folder too, and has no ending
     """
+    from ckptedit.files.layout import FOLDER, find_layout
+
     name = "stdin" if ckpt == "-" else Path(ckpt).resolve().name
     for ending in (".index.json", ".safetensors"):
         name = name.removesuffix(ending)
-    return Path(f"{name}.{operation}.safetensors")
+    ending = "" if find_layout(ckpt).kind == FOLDER else ".safetensors"
+    return Path(f"{name}.{operation}{ending}")
 
 
 def write_report(target: Path, content: bytes, *, force: bool) -> None:

@@ -1,0 +1,147 @@
+"""What holds for the whole command line: wrong usage, interruption, and where output goes."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import ckptedit
+from ckptedit.cli import app
+from ckptedit.cli.output import default_output
+from ckptedit.files import Checkpoint, Spec, write
+
+ROOT = Path(ckptedit.__file__).parents[1]
+
+
+def put(path: Path, value: int = 0, count: int = 100) -> Path:
+    """A checkpoint of one tensor."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, [Spec("w", "F16", (count,))], [np.full(count, value, np.float16)], {})
+    return path
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["info"], "Missing argument 'ckpt'"),
+        (["info", "a", "--nonsense"], "No such option: --nonsense"),
+        (["info", "a", "b"], "unexpected extra argument"),
+        (["merge", "a", "b", "--density", "x"], "--density"),
+    ],
+)
+def test_wrong_usage_is_one_line_on_stderr_and_status_2(arguments, complaint):
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ") and complaint in result.stderr
+
+
+def test_without_arguments_it_shows_its_help():
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 2 and "Usage:" in result.stderr and "info" in result.stderr
+
+
+def test_debug_shows_the_traceback_too():
+    result = CliRunner().invoke(app, ["--debug", "info", "/nonsense"])
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert result.stderr.endswith("error: /nonsense: no such file\n")
+
+
+def test_output_goes_to_the_working_folder_under_the_name_of_the_input(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = put(tmp_path / "models/base.safetensors")
+    component = tmp_path / "pipe/unet/diffusion_pytorch_model.safetensors"
+    put(component)
+    assert default_output(str(base), "merged") == Path("base.merged.safetensors")
+    assert default_output("-", "merged") == Path("stdin.merged.safetensors")
+    assert default_output(str(tmp_path / "pipe"), "merged") == Path("pipe.merged")
+    assert default_output(str(component.parent), "merged") == Path("unet.merged.safetensors")
+
+
+def merge(folder: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "ckptedit", "merge", *arguments, "--method", "linear"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, **options)
+
+
+@pytest.fixture
+def models(tmp_path) -> Path:
+    put(tmp_path / "a.safetensors", 1, 1 << 20)
+    put(tmp_path / "b.safetensors", 2, 1 << 20)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        (["-o", "b.safetensors"], "b.safetensors is an input; --in-place overwrites it"),
+        (["-o", "b.safetensors", "--force"], "b.safetensors is an input; --in-place"),
+        (["-o", "old"], "old exists; --force overwrites it"),
+        (["-o", "no/out"], "no/out: there is no folder no"),
+    ],
+)
+def test_output_never_overwrites_unasked(models, options, complaint):
+    (models / "old").write_text("old")
+    before = {path.name: path.read_bytes() for path in models.iterdir()}
+    done = merge(models, "a.safetensors", "b.safetensors", *options)
+    assert done.returncode == 2 and done.stdout == b""
+    assert done.stderr.decode().startswith(f"error: {complaint}")
+    assert {path.name: path.read_bytes() for path in models.iterdir()} == before
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(models):
+    import resource
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    done = merge(models, "a.safetensors", "b.safetensors", "-o", "out", preexec_fn=small_disk)
+    assert done.returncode == 2 and done.stderr == b"error: out: File too large\n"
+    assert sorted(path.name for path in models.iterdir()) == ["a.safetensors", "b.safetensors"]
+
+
+def test_commands_join_by_pipes(models):
+    """A checkpoint goes out on stdout, in on stdin, and nothing else is on stdout."""
+    shell = (
+        "set -o pipefail; python -m ckptedit merge a.safetensors b.safetensors -m linear -o - -q"
+        " | python -m ckptedit info - --json -q"
+    )
+    env = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    done = subprocess.run(["bash", "-c", shell], cwd=models, env=env, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    merge(models, "a.safetensors", "b.safetensors", "-o", "out.safetensors")
+    assert Checkpoint(models / "out.safetensors").data_sha256() in done.stdout.decode()
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
+def test_an_interrupted_command_leaves_nothing(models, number, status):
+    """It waits for the rest of its input, a pipe that never ends, and is told to stop."""
+    read, feed = os.pipe()
+    command = [sys.executable, "-m", "ckptedit", "merge", "a.safetensors", "-", "-o", "out"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command,
+        cwd=models,
+        env=env,
+        stdin=read,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    with process:
+        os.close(read)
+        os.write(feed, bytes(1 << 20))  # more than a pipe holds: returns when it is being read
+        process.send_signal(number)
+        assert process.wait(30) == status
+        assert b"Traceback" not in process.stderr.read()
+    os.close(feed)
+    assert sorted(path.name for path in models.iterdir()) == ["a.safetensors", "b.safetensors"]
