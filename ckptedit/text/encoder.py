@@ -90,6 +90,15 @@ class TextEncoder:
         parts = [self.transformer(part).last_hidden_state for part in ids.split(batch)]
         return torch.cat(parts).float() if parts else torch.empty(0, ids.shape[1], self.width)
 
+    @torch.no_grad()
+    def encode_unpadded(self, prompts: Sequence[str], *, batch: int = BATCH) -> Tensor:
+        """As `encode`, without the padding that all prompts share: [n, longest, d] float32.
+
+        Each position sees only those before it, so leaving out later ones changes nothing.
+        """
+        ids, lengths = self.pad(prompts)
+        return self.encode_ids(ids[:, : int(lengths.max())], batch=batch)
+
     def pad(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Prompts to token numbers [n, L] and lengths [n], on the encoder's device."""
         if not prompts:

@@ -35,7 +35,7 @@ def concept_embeddings(encoder: TextEncoder, concepts: Sequence[str]) -> Tensor:
         encoder.positions(prompt, concept)
         for prompt, concept in zip(prompts, concepts, strict=True)
     ]
-    hidden = encoder.encode(prompts).hidden  # [n, L, d]
+    hidden = encoder.encode_unpadded(prompts)  # [n, longest, d]
     return torch.stack([row[place].mean(dim=0) for row, place in zip(hidden, places, strict=True)])
 
 

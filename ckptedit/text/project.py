@@ -13,7 +13,7 @@ from ckptedit.families import Family, detect
 from ckptedit.files import Checkpoint, Spec, Written, write
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
 from ckptedit.text.neighbors import Neighbor, nearest, readable_lexicon
-from ckptedit.text.subspace import principal_angles, protected_basis
+from ckptedit.text.subspace import check_cut, principal_angles, protected_basis
 from ckptedit.text.templates import KINDS, NEUTRAL_FRAME
 from ckptedit.text.tokens import require_tokens, token_embeddings
 
@@ -69,6 +69,7 @@ def project(
               beginning, end and padding included
     """
     require_tokens(tokens)
+    check_cut(cut.rank, cut.energy)
     if not concepts:
         raise BadParam("name at least one concept")
     if not isinstance(checkpoint, Checkpoint):

@@ -37,7 +37,7 @@ def protected_basis(
     returns:    [r, d] float32, orthonormal rows, r < d
     Raises BadParam if nothing or everything would be protected.
     """
-    _check_cut(rank, energy)
+    check_cut(rank, energy)
     if embeddings.ndim != 2 or not embeddings.numel():
         raise BadParam(f"need embeddings [m, d] to protect, got shape {list(embeddings.shape)}")
     _, strengths, directions = torch.linalg.svd(embeddings.double(), full_matrices=False)
@@ -58,7 +58,8 @@ def protected_basis(
     return directions[:keep].float()
 
 
-def _check_cut(rank: int | None, energy: float | None) -> None:
+def check_cut(rank: int | None, energy: float | None) -> None:
+    """Raises BadParam for a rank or energy that `protected_basis` cannot cut at."""
     if rank is not None and rank < 1:
         raise BadParam(f"rank must be 1 or more, not {rank}")
     if energy is not None and not 0 < energy <= 1:

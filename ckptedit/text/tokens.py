@@ -20,9 +20,9 @@ def token_embeddings(
               the end and all padding among them, since cross-attention reads them all
     returns:  [m, d] float32
     """
-    hidden = encoder.encode(prompts).hidden  # [n, L, d]
     if concepts is None:
-        return hidden.flatten(0, 1)
+        return encoder.encode(prompts).hidden.flatten(0, 1)
+    hidden = encoder.encode_unpadded(prompts)  # [n, longest, d]
     places = [encoder.positions(p, c) for p, c in zip(prompts, concepts, strict=True)]
     return torch.cat([row[place] for row, place in zip(hidden, places, strict=True)])
 

@@ -33,6 +33,13 @@ def test_the_batch_does_not_change_the_embedding(encoder: TextEncoder) -> None:
     torch.testing.assert_close(small.hidden, large.hidden)
 
 
+def test_leaving_out_the_padding_changes_nothing_before_it(encoder: TextEncoder) -> None:
+    padded = encoder.encode(PROMPTS).hidden
+    short = encoder.encode_unpadded(PROMPTS)
+    assert short.shape[1] == 8
+    torch.testing.assert_close(short, padded[:, :8])
+
+
 def test_positions_are_where_the_concept_stands(encoder: TextEncoder) -> None:
     prompt = "van gogh painting of a cat in Van Gogh style"
     assert encoder.positions(prompt, "Van Gogh") == [1, 2, 8, 9]
@@ -143,4 +150,4 @@ def test_token_rows_are_the_concepts_or_all(encoder: TextEncoder) -> None:
     everything = token_embeddings(encoder, prompts)
     assert everything.shape == (32, 32)
     own = token_embeddings(encoder, prompts, ["cat", "van gogh"])
-    assert torch.equal(own, torch.stack([hidden[0, 2], hidden[1, 2], hidden[1, 3]]))
+    torch.testing.assert_close(own, torch.stack([hidden[0, 2], hidden[1, 2], hidden[1, 3]]))
