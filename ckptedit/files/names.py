@@ -12,4 +12,6 @@ def escape(text: object) -> str:
     name = str(text)
     if len(name) > LONGEST:
         name = f"{name[: LONGEST // 2]}…{name[-LONGEST // 2 + 1 :]}"
+    if name.isprintable() and "\\" not in name:
+        return name
     return "".join("\\\\" if c == "\\" else c if c.isprintable() else repr(c)[1:-1] for c in name)

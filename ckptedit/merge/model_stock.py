@@ -12,6 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
+from ckptedit.merge.products import dot
 from ckptedit.merge.stack import Kernel, Stack, require_edits
 from ckptedit.merge.votes import require_unweighted, weighted_sum
 
@@ -31,7 +32,7 @@ def mean_cosine(stack: Stack) -> float:
     count = len(stack.weights)
     products = np.zeros((count, count))  # float64
     for stretch in stack.stretches():
-        products += stretch.deltas @ stretch.deltas.T
+        products += [[dot(a, b) for b in stretch.deltas] for a in stretch.deltas]
     lengths = np.sqrt(np.diag(products))
     scale = np.outer(lengths, lengths)
     cosines = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)

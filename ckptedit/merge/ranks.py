@@ -12,8 +12,9 @@ import numpy as np
 
 from ckptedit.merge.stack import Array, Stack, Stretch
 
-SAMPLE = 1 << 16  # entries that suggest where the k-th largest lies
-PIECE = 1 << 18  # entries that are looked at in one go
+MAGNITUDE = np.uint32((1 << 31) - 1)  # all bits but the sign
+SAMPLE = 1 << 14  # entries that suggest where the k-th largest lies
+PIECE = 1 << 18  # entries that are looked at in one go; fewer are partitioned without a sample
 EVERYTHING = (1 << 63) - 1  # no tensor has so high an index
 
 
@@ -49,7 +50,7 @@ KEEP_NONE = Cut((1 << 32) - 1)  # no magnitude has the sign bit set
 
 def magnitude_bits(delta: Array) -> Array:
     """The bits of |x|: [m] float32 -> [m] uint32"""
-    return delta.view(np.uint32) & np.uint32((1 << 31) - 1)
+    return delta.view(np.uint32) & MAGNITUDE
 
 
 def cut_largest(stack: Stack, edit: int, keep: int) -> Cut:
@@ -68,7 +69,8 @@ def gather_bits(stretches: Iterator[Stretch], size: int) -> Array:
     """The magnitudes' bit patterns of one task vector as one array: [size]"""
     bits = np.empty(size, np.uint32)
     for stretch in stretches:
-        bits[stretch.start : stretch.stop] = magnitude_bits(stretch.deltas[0])
+        target = bits[stretch.start : stretch.stop]
+        np.bitwise_and(stretch.deltas[0].view(np.uint32), MAGNITUDE, out=target)
     return bits
 
 
@@ -79,7 +81,7 @@ def kth_largest(bits: Array, keep: int) -> tuple[int, int]:
     around a sample's quantile is partitioned. A bracket that misses is moved: never wrong, only
     slower.
     """
-    low, high = bracket(bits, keep)
+    low, high = bracket(bits, keep) if len(bits) > PIECE else (0, int(MAGNITUDE))
     while True:
         above, inside = split_by_bracket(bits, low, high)
         if keep <= above:  # the bracket lies too low

@@ -11,6 +11,7 @@ another function if the lengths differ.) Fine-tunes of one base nearly always li
 import numpy as np
 
 from ckptedit.errors import BadParam
+from ckptedit.merge.products import dot
 from ckptedit.merge.stack import Array, Kernel, Stack, Stretch, require_edits
 from ckptedit.merge.votes import require_unweighted
 
@@ -49,7 +50,7 @@ def coefficients(stack: Stack, t: float) -> tuple[float, float]:
     for stretch in stack.stretches():
         a = stretch.base if len(stack.weights) == 1 else stretch.base + stretch.deltas[0]
         b = stretch.base + stretch.deltas[-1]
-        aa, ab, bb = aa + float(a @ a), ab + float(a @ b), bb + float(b @ b)
+        aa, ab, bb = aa + dot(a, a), ab + dot(a, b), bb + dot(b, b)
     cosine = ab / np.sqrt(aa * bb) if aa and bb else 1.0
     if abs(cosine) > CHORD:
         return 1 - t, t

@@ -23,11 +23,11 @@ from ckptedit.files import encode_into, escape
 from ckptedit.merge.edits import is_float
 from ckptedit.merge.file_stack import FileStack, Inputs
 from ckptedit.merge.parallel import Workers
-from ckptedit.merge.stack import Array, Kernel
+from ckptedit.merge.products import dot, inner_products
+from ckptedit.merge.stack import Kernel
 
 RUN = 8  # stretches in one job: 1 MiB of fp16, large enough that handing it over costs nothing
 COPY = 1 << 20  # bytes that are copied in one job
-EXACT = 1 << 13  # entries per dot product: float32 is accurate there, and BLAS uses one thread
 
 Span = tuple[int, int]
 
@@ -153,19 +153,3 @@ class noting:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, CkptError) and escape(self.name) not in str(error):
             error.add_note(f"while merging {escape(self.name)}")
-
-
-def inner_products(vectors: list[Array]) -> NDArray[Any]:
-    """[k, k] float64 of k vectors [m]; the last with all, the others with themselves only."""
-    products = np.zeros((len(vectors), len(vectors)))
-    last = vectors[-1]
-    for i, vector in enumerate(vectors[:-1]):
-        products[i, i] = dot(vector, vector)
-        products[i, -1] = products[-1, i] = dot(vector, last)
-    products[-1, -1] = dot(last, last)
-    return products
-
-
-def dot(a: Array, b: Array) -> float:
-    """The inner product of two float32 vectors, the same for any number of BLAS threads."""
-    return sum(float(a[i : i + EXACT] @ b[i : i + EXACT]) for i in range(0, len(a), EXACT))
