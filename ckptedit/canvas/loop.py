@@ -1,4 +1,8 @@
-"""The one training loop of mini's parts: seeded by step, resumable at any moment, CPU or GPU."""
+"""The one training loop of mini's parts: seeded by step, resumable at any moment, CPU or GPU.
+
+Under torchrun every process draws batches of its own and gradients are averaged; on a CPU two
+processes of one thread do more than one process of two.
+"""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -7,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Generator, Tensor, nn
 
 from ckptedit.progress import Track, silent
@@ -43,25 +48,38 @@ def train(
         "schedule": schedule,
     }
     start = _resume(parts, state)
+    ranks = dist.get_world_size() if dist.is_initialized() else 1
+    rank = dist.get_rank() if dist.is_initialized() else 0
     saved, shown = monotonic(), [0.0]
 
     def note() -> str:
         return f"loss {shown[0]:.4f}"
 
     for step in track(range(start, steps), state.stem, steps - start, note):
-        loss = loss_at(torch.Generator().manual_seed(step))
+        loss = loss_at(torch.Generator().manual_seed(step * ranks + rank))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if ranks > 1:
+            _share_gradients(model, ranks)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         if average:
             _follow(averaged, model, min(average, (step + 1) / (step + 10)))
         shown[0] = 0.98 * shown[0] + 0.02 * loss.item() if step > start else loss.item()
-        if monotonic() - saved > SAVE_EVERY or step == steps - 1:
+        if rank == 0 and (monotonic() - saved > SAVE_EVERY or step == steps - 1):
             _save(parts, step + 1, state)
             saved = monotonic()
     return averaged.eval().requires_grad_(False)
+
+
+def _share_gradients(model: nn.Module, ranks: int) -> None:
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    sizes = [gradient.numel() for gradient in gradients]
+    for gradient, part in zip(gradients, (flat / ranks).split(sizes), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def _follow(averaged: nn.Module, model: nn.Module, decay: float) -> None:

@@ -81,11 +81,12 @@ def test_neighbours_come_nearest_first_with_the_cosines_of_their_embeddings(
     assert [n.cosine for n in found] == pytest.approx([c for c, _ in expected], abs=1e-5)
 
 
-def test_a_concepts_vector_is_the_mean_over_its_own_tokens(encoder: TextEncoder) -> None:
-    hidden = encoder.encode(["a picture of van gogh"]).hidden[0]
-    place = encoder.positions("a picture of van gogh", "van gogh")
-    expected = hidden[place].mean(dim=0)
-    torch.testing.assert_close(concept_embeddings(encoder, ["van gogh"])[0], expected)
+def test_a_concepts_vector_is_that_of_the_end_token_in_a_sentence(encoder: TextEncoder) -> None:
+    encoded = encoder.encode(["a picture of van gogh"])
+    expected = encoded.hidden[0, int(encoded.lengths[0]) - 1]
+    torch.testing.assert_close(
+        concept_embeddings(encoder, ["van gogh", "cat"])[0], expected, atol=1e-5, rtol=0
+    )
 
 
 def test_other_names_of_the_target_are_no_neighbours(encoder: TextEncoder) -> None:
