@@ -1,5 +1,6 @@
 """`ckptedit diff`: what an edit changed, and whether that is allowed."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -7,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ckptedit.cli.diff_tables import HEADS, counts, tables
-from ckptedit.cli.output import as_json, print_tables, tracker, write_report
+from ckptedit.cli.diff_tables import lines
+from ckptedit.cli.output import as_json, tracker, write_report
 
 if TYPE_CHECKING:
     from ckptedit.diff import Judgement, Report, Rules
@@ -151,10 +152,8 @@ def write_files(
 
 
 def show(report: "Report", judgement: "Judgement", top: int | None) -> None:
-    if report.same:  # no table, so rich need not be loaded
-        typer.echo(f"{counts(report)}\n{HEADS[judgement.word]}")
-    else:
-        print_tables(tables(report, judgement, top=top))
+    color = None if "NO_COLOR" not in os.environ else False  # None: if stdout is a terminal
+    typer.echo("\n".join(lines(report, judgement, top=top)), color=color)
 
 
 def as_report(report: "Report", judgement: "Judgement") -> dict[str, Any]:
