@@ -21,6 +21,10 @@ class Incompatible(CkptError):
     """Two checkpoints, or an edit and its checkpoint, do not have the same tensors."""
 
 
+class DoesNotFit(Incompatible):
+    """A delta was made from other tensors than those it is to be applied to. Exit status 1."""
+
+
 class OutputExists(CkptError):
     """The output is there already, or is one of the inputs."""
 

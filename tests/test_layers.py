@@ -19,10 +19,10 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.
 
 # from the ground up; a room imports only from those before it
 # fmt: off
-ROOMS = ["files", "families", "text", "diffusion", "guards", "erase", "merge", "diff", "evaluate",
-         "continual", "canvas", "cli"]
+ROOMS = ["files", "families", "deltas", "text", "diffusion", "guards", "erase", "merge", "diff",
+         "evaluate", "continual", "canvas", "cli"]
 # fmt: on
-LIGHT = ("files", "merge", "diff")  # work without these
+LIGHT = ("files", "deltas", "merge", "diff")  # work without these
 HEAVY = ("diffusers", "transformers")
 SLOW = ("torch", *HEAVY)
 HELP_SECONDS = 0.4

@@ -6,7 +6,7 @@ time of day, so that the same edit writes the same bytes.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -68,9 +68,15 @@ def append(metadata: Mapping[str, str], line: Mapping[str, Any]) -> dict[str, st
 
     A `format` is added if there is none: transformers refuses metadata without.
     """
-    lines = [*read(metadata), dict(line)]
-    text = json.dumps(lines, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return {"format": "pt", **without_identity(metadata), KEY: text}
+    return replaced(metadata, [*read(metadata), line])
+
+
+def replaced(metadata: Mapping[str, str], lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """As `append`, with a whole ledger in place of the old one; without entries there is none."""
+    entries = [dict(line) for line in lines]
+    text = json.dumps(entries, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    kept = {key: text for key, text in without_identity(metadata).items() if key != KEY}
+    return {"format": "pt", **kept, **({KEY: text} if entries else {})}
 
 
 def without_identity(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -87,3 +93,25 @@ def read(metadata: Mapping[str, str]) -> list[dict[str, Any]]:
     if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
         raise BadCheckpoint(f"the ledger in its metadata ({KEY}) is not a list of entries")
     return lines
+
+
+def beyond(
+    known: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """The entries of a ledger after those that it begins with in common with another."""
+    shared = 0
+    for one, other in zip(known, lines, strict=False):
+        if one != other:
+            break
+        shared += 1
+    return list(lines[shared:])
+
+
+def concepts_of(lines: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The concepts of ledger entries, each once, in order."""
+    found: list[Any] = []
+    for line in lines:
+        for concept in line.get("concepts", []):
+            if concept not in found:
+                found.append(concept)
+    return found

@@ -1,6 +1,6 @@
 """What a merge writes into the ledger: its recipe, and the ledgers of all that went into it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ckptedit.files import Checkpoint, ledger
@@ -19,36 +19,14 @@ def ledger_line(
     """
     known = base.ledger
     inputs: list[dict[str, Any]] = [
-        {"sha256": digest, "weight": weight, "ledger": beyond(known, edit.ledger)}
+        {"sha256": digest, "weight": weight, "ledger": ledger.beyond(known, edit.ledger)}
         for edit, digest, weight in zip(
             edits, digests[1:], recipe.resolved_weights(len(edits)), strict=True
         )
     ]
     facts: dict[str, Any] = {"inputs": inputs}
-    if concepts := concepts_of([line for each in inputs for line in each["ledger"]]):
+    if concepts := ledger.concepts_of([line for each in inputs for line in each["ledger"]]):
         facts["concepts"] = concepts
     options = recipe.options(len(edits))
     seed = options["params"].get("seed")
     return ledger.entry("merge", options, digests[0], seed=seed, **facts)
-
-
-def beyond(
-    known: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]]
-) -> list[Mapping[str, Any]]:
-    """The entries of a ledger after those that it begins with in common with another."""
-    shared = 0
-    for one, other in zip(known, lines, strict=False):
-        if one != other:
-            break
-        shared += 1
-    return list(lines[shared:])
-
-
-def concepts_of(lines: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """The concepts of ledger entries, each once, in order."""
-    found: list[Any] = []
-    for line in lines:
-        for concept in line.get("concepts", []):
-            if concept not in found:
-                found.append(concept)
-    return found

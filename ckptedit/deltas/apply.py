@@ -1,0 +1,211 @@
+"""Adds a delta to its base, or takes it out again."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from ckptedit.deltas.change import digest, patched
+from ckptedit.deltas.delta import Delta, is_delta, open_delta, total
+from ckptedit.deltas.fit import Fit, fit, require_fit, some
+from ckptedit.deltas.foreign import open_foreign
+from ckptedit.errors import BadCheckpoint, BadParam
+from ckptedit.files import Checkpoint, Written, check_output, escape, ledger, write_edited
+from ckptedit.files.stream import is_stream
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What applying a delta would do, checked.
+
+    factor: what the changes are multiplied by: strength, or -strength in reverse
+    """
+
+    base: Checkpoint
+    delta: Delta
+    factor: float
+    fit: Fit
+
+    @property
+    def forms(self) -> dict[str, int]:
+        """How many tensors change, by the form of their change."""
+        return dict(sorted(Counter(entry.form for entry in self.delta.entries.values()).items()))
+
+    @property
+    def whole(self) -> bool:
+        """Whether the delta says what comes out: it fits, and is applied or taken out in full."""
+        return self.fit.exact and self.factor in (1, -1)
+
+    @property
+    def parent(self) -> str:
+        """sha256 of the tensor data that the delta is meant for, in this direction."""
+        digest = self.delta.base_sha256 if self.factor > 0 else self.delta.result_sha256
+        return digest or self.base.data_sha256()
+
+    @property
+    def expected(self) -> str | None:
+        """sha256 of the tensor data that must come out; None if the delta does not name it."""
+        if not self.whole or (self.factor < 0 and self.off != (0, 0.0)):
+            return None
+        return self.delta.result_sha256 if self.factor > 0 else self.delta.base_sha256
+
+    @property
+    def off(self) -> tuple[int, float] | None:
+        """Entries that come out other than they were on the other side, and the worst of them.
+
+        None if there is no telling.
+        """
+        if not self.whole:
+            return None
+        side = "off" if self.factor == 1 else "back"
+        return total([getattr(entry, side) for entry in self.delta.entries.values()])
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should hear of, one line each."""
+        count, notes = len(self.delta.entries), []
+        if self.fit.differing:
+            notes.append(f"{some(self.fit.differing, count)} are not as when the delta was made")
+        if self.fit.unknown:
+            notes.append(f"{self.delta.label} is another tool's: nothing tells whether it fits")
+        if self.off and self.off[0]:
+            other = "edited checkpoint" if self.factor > 0 else "base"
+            notes.append(f"not the {other} to the bit: {self.off[0]} values differ from it, by "
+                         f"{self.off[1]:.2g} at most")  # fmt: skip
+        return notes
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A checkpoint that was written.
+
+    sha256:    of its tensor data
+    elsewhere: the base is not the delta's in tensors that the delta does not touch
+    """
+
+    path: Path
+    sha256: str
+    plan: Plan
+    elsewhere: bool
+
+    @property
+    def verified(self) -> bool:
+        """Whether the whole result is, to the bit, the one that the delta names."""
+        return self.plan.expected is not None and not self.elsewhere
+
+
+def plan(
+    base: Checkpoint,
+    delta: Checkpoint,
+    *,
+    strength: float = 1.0,
+    reverse: bool = False,
+    fuzz: bool = False,
+) -> Plan:
+    """Opens a delta and holds it against a base. See `apply` for what the options are.
+
+    Raises BadParam, BadCheckpoint, and DoesNotFit.
+    """
+    if not isfinite(strength):
+        raise BadParam(f"strength must be a finite number, got {strength}")
+    opened = open_delta(delta) if is_delta(delta) else open_foreign(delta, base)
+    found = fit(base, opened, reverse=reverse)
+    require_fit(found, base, opened, fuzz=fuzz)
+    return Plan(base, opened, -strength if reverse else strength, found)
+
+
+def apply(
+    base: Checkpoint,
+    delta: Checkpoint,
+    output: str | Path,
+    *,
+    strength: float = 1.0,
+    reverse: bool = False,
+    fuzz: bool = False,
+    force: bool = False,
+    in_place: bool = False,
+) -> Applied:
+    """Writes base + strength · delta, rounded once to the stored dtypes; the rest is copied.
+
+    delta:    a file by `write_delta`; or, with fuzz, a LoRA whose keys fit the base
+    strength: any finite number; 0 gives the base
+    reverse:  subtracts: base is the edited checkpoint, and the one before it comes out
+    fuzz:     accepts a base with other values in the same tensors
+    Raises DoesNotFit if the delta was made from something else, BadCheckpoint if it is damaged,
+    Overflow if a result does not fit its dtype, and what `write` raises.
+    """
+    check_output(output, [base, delta], force=force, in_place=in_place)
+    planned = plan(base, delta, strength=strength, reverse=reverse, fuzz=fuzz)
+    return carry_out(planned, output, force=force, in_place=in_place)
+
+
+def carry_out(
+    planned: Plan, output: str | Path, *, force: bool = False, in_place: bool = False
+) -> Applied:
+    """Writes what was planned. Raises what `apply` raises.
+
+    The ledger names the parent by its digest, which takes as long as writing. A delta that fits
+    names its base itself; and if the result's digest is then the one that it names, too, the base
+    was that base. Else the file is written again, with the digest that was meant.
+    """
+    base, expected = planned.base, planned.expected
+    edits = {name: _edit(planned, name) for name in planned.delta.entries}
+
+    def write_child_of(parent: str, over: bool) -> Written:
+        metadata = ledger.replaced(base.metadata, lineage(base.ledger, planned, parent))
+        return write_edited(
+            output, base, edits, metadata=metadata, force=force or over, in_place=in_place
+        )
+
+    if planned.factor == 0:
+        written = write_edited(output, base, {}, force=force, in_place=in_place)
+        return Applied(written.path, written.sha256, planned, False)
+
+    guess = expected and not is_stream(Path(output))
+    written = write_child_of(planned.parent if guess else base.data_sha256(), False)
+    elsewhere = expected is not None and written.sha256 != expected
+    if guess and elsewhere:
+        written = write_child_of(base.data_sha256(), True)
+    return Applied(written.path, written.sha256, planned, elsewhere)
+
+
+def _edit(planned: Plan, name: str) -> Callable[[], Any]:
+    """A function that computes one tensor of the output, and holds it against its digest."""
+    base, entry, info = planned.base, planned.delta.entries[name], planned.base[name]
+
+    def compute() -> Any:
+        result = patched(base.raw(name), info, planned.delta.change(name), planned.factor)
+        expected = None
+        if planned.whole:
+            expected = entry.result if planned.factor == 1 else not entry.back[0] and entry.base
+        if expected and digest(result) != expected:
+            raise BadCheckpoint(
+                f"{planned.delta.label} is damaged: tensor {escape(name)} comes out with another "
+                "digest than it names"
+            )
+        return result.reshape(info.shape) if info.dtype == "U8" else result
+
+    return compute
+
+
+def lineage(
+    known: Sequence[Mapping[str, Any]], planned: Plan, parent: str
+) -> list[Mapping[str, Any]]:
+    """The ledger of the output.
+
+    The delta's own entries are added, with one of the `apply`. Taking the delta out takes these
+    away again; if something was done after them, an entry that says so follows.
+    """
+    delta = planned.delta
+    mine, own = delta.checkpoint.data_sha256(), delta.ledger
+    options = {"strength": planned.factor, "fuzz": not planned.fit.exact}
+    if planned.factor > 0:
+        return [*known, *own, ledger.entry("apply", options, parent, delta_sha256=mine)]
+    left = [line for line in known if line not in own and line.get("delta_sha256") != mine]
+    if left == known[: len(left)] and len(left) < len(known) and planned.factor == -1:
+        return left
+    kept = left if planned.factor == -1 else known
+    line = ledger.entry("apply", options, parent, delta_sha256=mine, taken_out=own)
+    return [*kept, line]

@@ -1,0 +1,73 @@
+"""Whether a delta belongs to a checkpoint: its tensors are there, and are what it was made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ckptedit.deltas.change import digest
+from ckptedit.deltas.delta import Delta
+from ckptedit.errors import DoesNotFit
+from ckptedit.files import Checkpoint, escape
+
+NAMED = 3  # tensors in a message, before "and n more"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Names of the delta's tensors.
+
+    missing: the checkpoint has none of that name; reshaped: it has another shape or dtype
+    differing: the values are not those that the delta was made from
+    unknown: the delta does not say what it was made from: it is another tool's
+    """
+
+    missing: tuple[str, ...] = ()
+    reshaped: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether the result is known in advance."""
+        return not (self.missing or self.reshaped or self.differing or self.unknown)
+
+
+def fit(base: Checkpoint, delta: Delta, *, reverse: bool = False) -> Fit:
+    """Compares digests. reverse: base is the edited checkpoint, out of which it is to be taken."""
+    missing, reshaped, differing, unknown = [], [], [], []
+    for name, entry in delta.entries.items():
+        expected = entry.result if reverse else entry.base
+        if name not in base:
+            missing.append(name)
+        elif base[name].shape != entry.shape or (expected and base[name].dtype != entry.dtype):
+            reshaped.append(name)
+        elif expected is None:
+            unknown.append(name)
+        elif digest(base.raw(name)) != expected:
+            differing.append(name)
+    return Fit(tuple(missing), tuple(reshaped), tuple(differing), tuple(unknown))
+
+
+def require_fit(found: Fit, base: Checkpoint, delta: Delta, *, fuzz: bool) -> None:
+    """Raises DoesNotFit. fuzz: other values are accepted, other tensors never."""
+    count = len(delta.entries)
+    start = f"{delta.label} does not fit {base.label}: "
+    if found.missing:
+        raise DoesNotFit(start + f"the latter lacks {some(found.missing, count)}")
+    if found.reshaped:
+        raise DoesNotFit(start + f"{some(found.reshaped, count)} of another shape or dtype")
+    if found.differing and not fuzz:
+        raise DoesNotFit(
+            start + f"{some(found.differing, count)} not as when it was made; --fuzz uses it anyway"
+        )
+    if found.unknown and not fuzz:
+        raise DoesNotFit(
+            start + "it does not say what it was made from, since another tool wrote it; "
+            "--fuzz uses it anyway"
+        )
+
+
+def some(names: Sequence[str], of: int) -> str:
+    """ "2 of its 32 tensors (a, b)"; names escaped, the first few"""
+    shown = ", ".join(escape(name) for name in names[:NAMED])
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{len(names)} of {of} tensors ({shown}{more})"

@@ -1,0 +1,68 @@
+"""What the user interfaces call a tensor: the keys of LoRA and `.diff` files.
+
+A1111 and ComfyUI both take `lora_unet_...` and `lora_te_...` with underscores. What these do not
+reach (norms of other names, VAE, language models) goes under its own name, ComfyUI's generic form.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ckptedit.errors import BadCheckpoint
+from ckptedit.families import Family, detect, layout, lora_name
+from ckptedit.families.detect import HasShape
+
+WEIGHT, BIAS = ".weight", ".bias"
+TEXT = re.compile(r"^(?:text_model\.)?((?:embeddings|encoder|final_layer_norm)\..+)")
+DIFFUSION = "model.diffusion_model."
+
+
+class Naming(NamedTuple):
+    """Whose names to use. family None: generic ones; prefix: of the UNet in this checkpoint."""
+
+    family: Family | None
+    prefix: str
+
+    def module(self, name: str) -> str:
+        """The key of the module that a `.weight` or `.bias` belongs to, without a suffix."""
+        bare = name.removesuffix(WEIGHT).removesuffix(BIAS)
+        if self.family and (inside := self._text(bare)):
+            return "lora_te_text_model_" + inside.replace(".", "_")
+        if self.family and bare.startswith(self.prefix):
+            try:
+                return lora_name(bare, self.family)
+            except BadCheckpoint:  # not a part of this architecture
+                return generic(bare)
+        return generic(bare)
+
+    def _text(self, name: str) -> str | None:
+        if self.family is None or self.family.text_layout != "clip":
+            return None
+        for prefix in (self.family.text_prefix, "text_encoder."):
+            if name.startswith(prefix) and (match := TEXT.match(name.removeprefix(prefix))):
+                return match[1]
+        return None
+
+    def stem(self, name: str, *, replaced: bool = False) -> str:
+        """What a tensor's keys begin with. replaced: for `.set_weight`, which knows no biases."""
+        if name.endswith(WEIGHT) or (name.endswith(BIAS) and not replaced):
+            return self.module(name)
+        return generic(name)
+
+
+def naming(tensors: Mapping[str, HasShape]) -> Naming:
+    """The names for a checkpoint: of its family if it is of a known one, else generic."""
+    try:
+        return Naming(detect(tensors), layout(tensors).prefix)
+    except BadCheckpoint:
+        return Naming(None, "")
+
+
+def generic(name: str) -> str:
+    """ComfyUI's name of any tensor: its own."""
+    return name.removeprefix("model.") if name.startswith(DIFFUSION) else name
+
+
+def loads_in_uis(key: str) -> bool:
+    """Whether both A1111 and ComfyUI know a module by this key."""
+    return key.startswith(("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_"))

@@ -1,0 +1,178 @@
+"""Writes the difference of two checkpoints, or changes computed elsewhere, as a delta file."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ckptedit import __version__
+from ckptedit.deltas import delta as file
+from ckptedit.deltas.choose import Chooser
+from ckptedit.deltas.delta import Entry
+from ckptedit.deltas.labels import labels
+from ckptedit.deltas.sides import Changes, Edited, FromChanges, FromCheckpoint
+from ckptedit.errors import BadParam, Incompatible
+from ckptedit.files import Checkpoint, Spec, check_output, ledger, write
+from ckptedit.progress import Track, silent
+
+TOLERANCE = 1e-3  # of the change between stored checkpoints, beside what rounding them did
+
+
+@dataclass(frozen=True)
+class Making:
+    """How to write a delta.
+
+    exact:     only forms that restore the edited checkpoint, and the base, to the last bit: factors
+               and differences where they do, the stored values themselves elsewhere
+    tolerance: relative error (Frobenius) that low-rank factors may have, 0 to 1, beside the noise
+               of the stored dtype: what rounding the edited values to it added to their change
+    line:      the ledger's entry of the edit; None takes it from the edited checkpoint's ledger
+    gram:      [d, d] E Eᵀ of the embeddings that the edit was made for
+    """
+
+    exact: bool = False
+    tolerance: float = TOLERANCE
+    line: Mapping[str, Any] | None = None
+    gram: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < 1:
+            raise BadParam(f"tolerance must be from 0 to 1, got {self.tolerance}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A delta file that was written.
+
+    sha256: of its tensor data; result_sha256: of the checkpoint that applying it gives
+    """
+
+    path: Path
+    sha256: str
+    result_sha256: str
+    entries: dict[str, Entry]
+
+    @property
+    def forms(self) -> dict[str, int]:
+        """How many tensors are in which form."""
+        return dict(sorted(Counter(entry.form for entry in self.entries.values()).items()))
+
+    @property
+    def off(self) -> tuple[int, float]:
+        """Entries that applying it leaves other than in the edited checkpoint, and the worst."""
+        return file.total([entry.off for entry in self.entries.values()])
+
+    @property
+    def back(self) -> tuple[int, float]:
+        """Entries that taking it out again leaves other than in the base, and the worst."""
+        return file.total([entry.back for entry in self.entries.values()])
+
+
+def write_delta(
+    base: Checkpoint,
+    edited: Checkpoint | Changes,
+    target: str | Path,
+    *,
+    how: Making = Making(),
+    force: bool = False,
+    track: Track = silent,
+) -> Made:
+    """Writes what makes base into edited.
+
+    edited: a checkpoint with the same tensors, or float32 changes that were never rounded
+    Raises Incompatible if tensors differ in name or shape, or none in value; BadCheckpoint if a
+    changed one holds NaN or Inf; and what `write` raises.
+    """
+    inputs = [base, *([edited] if isinstance(edited, Checkpoint) else [])]
+    check_output(target, inputs, force=force, in_place=False)
+    if isinstance(edited, Checkpoint):
+        side: Edited = FromCheckpoint(base, edited)
+    else:
+        side = FromChanges(base, edited)
+    chooser = Chooser(base, side, exact=how.exact, tolerance=how.tolerance)
+    digest = hashlib.sha256()
+    for name in track(list(base), "taking the difference"):
+        if side.differs(name):
+            digest.update(chooser.take(name).data)
+        else:
+            for piece in base.chunks(name):
+                digest.update(piece)
+    if not chooser.entries:
+        raise Incompatible(f"there is no difference to write: nothing differs from {base.label}")
+    parts = [(spec, part) for name in chooser.entries for spec, part in tensors(chooser, name)]
+    if how.gram is not None:
+        gram = np.asarray(how.gram, np.float32)
+        parts.append((Spec(file.GRAM, "F32", gram.shape), lambda: gram))
+    metadata = describe(chooser, digest.hexdigest(), how, title(target))
+    written = write(
+        target,
+        [spec for spec, _ in parts],
+        (part() for _, part in parts),
+        metadata,
+        inputs=inputs,
+        force=force,
+    )
+    return Made(written.path, written.sha256, digest.hexdigest(), chooser.entries)
+
+
+def title(target: str | Path) -> str:
+    """What user interfaces show: the file's name without its ending."""
+    return "delta" if str(target) == "-" else Path(target).name.removesuffix(".safetensors")
+
+
+def tensors(chooser: Chooser, name: str) -> Iterator[tuple[Spec, Any]]:
+    """The tensors that describe one change, each with a function that returns its data."""
+    entry, info = chooser.entries[name], chooser.base[name]
+    keys = [entry.key + suffix for suffix in file.SUFFIXES[entry.form]]
+    if entry.form == "set":
+        yield Spec(keys[0], info.dtype, info.shape), lambda: chooser.side.wanted(name)
+        yield Spec(keys[1], info.dtype, info.shape), lambda: chooser.base.raw(name)
+    elif entry.form == "diff":
+        yield Spec(keys[0], "F32", info.shape), lambda: chooser.side.change(name)
+    else:
+        factors = chooser.factors[name]
+        out, rank = factors.up.shape
+        ones = (1,) * (len(info.shape) - 2)
+        yield Spec(keys[0], "F32", (out, rank, *ones)), lambda: factors.up
+        yield Spec(keys[1], "F32", (rank, *info.shape[1:])), lambda: factors.down
+        yield Spec(keys[2], "F32", ()), lambda: np.float32(rank).tobytes()
+
+
+def describe(chooser: Chooser, result: str, how: Making, name: str) -> dict[str, str]:
+    """The metadata of a delta file. result: sha256 of what applying it gives."""
+    base, entries = chooser.base, chooser.entries
+    family = chooser.naming.family.name if chooser.naming.family else None
+    ranks = [factors.up.shape[1] for factors in chooser.factors.values()]
+    off, back = (file.total([getattr(e, way) for e in entries.values()]) for way in ("off", "back"))
+    exact = {"exact": not off[0], "reversible": not back[0], "off": off, "back": back}
+    return {
+        "format": "pt",
+        **labels(family, name, module="networks.lora", rank=max(ranks, default=0)),
+        "ckptedit.tool": f"ckptedit {__version__}",
+        file.FORMAT: file.VERSION,
+        **({file.FAMILY: family} if family else {}),
+        file.BASE: _json({"sha256": base.data_sha256()}),
+        file.RESULT: _json({"sha256": result}),
+        file.EXACT: _json(exact),
+        file.TENSORS: _json({name: entry.as_dict() for name, entry in entries.items()}),
+        ledger.KEY: _json(edit_lines(chooser, how)),
+    }
+
+
+def edit_lines(chooser: Chooser, how: Making) -> list[Mapping[str, Any]]:
+    """What was done between base and result: the edited ledger's entries, or how.line."""
+    lines = ledger.beyond(chooser.base.ledger, chooser.side.ledger)
+    if how.line or lines:
+        return [*lines, *([how.line] if how.line else [])]
+    options = {"exact": how.exact, "tolerance": how.tolerance}
+    return [ledger.entry("diff", options, chooser.base.data_sha256())]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
