@@ -93,7 +93,7 @@ def test_parameters_of_any_method_by_name(base, edits):  # noqa: F811
 def test_notes_go_to_stderr_and_quiet_silences_them(base, make):  # noqa: F811
     part = make("part", 1, {"logit_scale": None})
     loud, quiet = run(base, part), run(base, part, "-q", "--force")
-    assert "part.safetensors lacks 1 tensor (logit_scale)" in loud.stderr
+    assert "part.safetensors lacks 1 of 10 tensors (logit_scale)" in loud.stderr
     assert loud.stdout == "base.merge.safetensors\n" and quiet.stderr == ""
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ckptedit.deltas.fit import some
 from ckptedit.errors import BadCheckpoint, Incompatible
 from ckptedit.files import Checkpoint, decode_into, escape
 from ckptedit.merge.scratch import Scratch
@@ -43,8 +44,8 @@ class Edit(Protocol):
     def names(self) -> Collection[str]:
         """The base's tensors that it has something to say about, and tensors the base lacks."""
 
-    def lacks(self, base: Checkpoint) -> list[str]:
-        """Tensors of the base that are missing here, if it is meant to have them all."""
+    def notes(self, base: Checkpoint) -> list[str]:
+        """What the user should hear of how it fits the base, one line each."""
 
     def fill(self, base: Checkpoint, name: str) -> Filler | None:
         """How to fill in its task vector of a tensor; None where it is zero throughout.
@@ -77,8 +78,11 @@ class CheckpointEdit:
     def names(self) -> Collection[str]:
         return self.checkpoint.keys()
 
-    def lacks(self, base: Checkpoint) -> list[str]:
-        return [name for name in base if name not in self.checkpoint]
+    def notes(self, base: Checkpoint) -> list[str]:
+        missing = [name for name in base if name not in self.checkpoint]
+        if not missing:
+            return []
+        return [f"{self.label} lacks {some(missing, len(base))}: it counts as not touching them"]
 
     def gram(self) -> NDArray[Any] | None:
         return None
@@ -121,11 +125,6 @@ class CheckpointEdit:
             np.copyto(out, new - read_float64(base, name, start, stop), casting="same_kind")
 
         return fill
-
-
-def open_edit(checkpoint: Checkpoint) -> Edit:
-    """An edit from an open file."""
-    return CheckpointEdit(checkpoint)
 
 
 def is_float(dtype: str) -> bool:

@@ -13,7 +13,8 @@ from ckptedit.files import Checkpoint, Written, check_output, ledger, write
 from ckptedit.globs import select
 from ckptedit.merge import METHODS
 from ckptedit.merge.blocks import factor
-from ckptedit.merge.edits import Edit, open_edit
+from ckptedit.merge.delta_edit import open_edit
+from ckptedit.merge.edits import Edit
 from ckptedit.merge.file_stack import Inputs
 from ckptedit.merge.parallel import Workers
 from ckptedit.merge.provenance import ledger_line
@@ -112,7 +113,7 @@ def merge_files(
     """As `merge_checkpoints`, with inputs by name: a file, an index, a folder, `-` for stdin."""
     with ExitStack() as opened:
         start = opened.enter_context(Checkpoint(base))
-        sources = [open_edit(opened.enter_context(Checkpoint(path))) for path in edits]
+        sources = [open_edit(opened.enter_context(Checkpoint(path)), start) for path in edits]
         return merge_checkpoints(start, sources, target, recipe, track=track)
 
 

@@ -8,12 +8,11 @@ added by several edits   must be the same bytes in all of them
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ckptedit.deltas.fit import some
 from ckptedit.errors import Incompatible
 from ckptedit.files import Checkpoint, TensorInfo, escape
 from ckptedit.merge.edits import Edit, same_bytes
 from ckptedit.merge.recipe import Extra
-
-NAMED = 3  # names in a message, before "and n more"
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def stray_tensors(base: Checkpoint, edits: Sequence[Edit], extra: Extra) -> list
             raise Incompatible(f"{edit.label} has no tensor in common with {base.label}")
         if strange and extra == "error":
             raise Incompatible(
-                f"{edit.label} has {some(strange)}, which {base.label} lacks; "
+                f"{edit.label} has {some(strange, len(edit.names()))}, which {base.label} lacks; "
                 "--extra keep adds them to the output, --extra drop leaves them out"
             )
         for name in strange if extra == "keep" else []:
@@ -59,20 +58,14 @@ def notes_on(base: Checkpoint, edits: Sequence[Edit], extra: Extra) -> list[str]
     """What was missing or left over, one line for each edit concerned."""
     notes = []
     for edit in edits:
-        if missing := edit.lacks(base):
-            notes.append(f"{edit.label} lacks {some(missing)}: it counts as not touching them")
+        notes.extend(edit.notes(base))
         if strange := unknown_to(base, edit):
             fate = "added to the output" if extra == "keep" else "left out"
-            notes.append(f"{edit.label} has {some(strange)}, which the base lacks: {fate}")
+            notes.append(
+                f"{edit.label} has {some(strange, len(edit.names()))}, which the base lacks: {fate}"
+            )
     return notes
 
 
 def unknown_to(base: Checkpoint, edit: Edit) -> list[str]:
     return [name for name in edit.names() if name not in base]
-
-
-def some(names: Sequence[str]) -> str:
-    """ "2 tensors (a, b)"; names escaped, the first few"""
-    shown = ", ".join(escape(name) for name in names[:NAMED])
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{len(names)} tensor{'s' if len(names) > 1 else ''} ({shown}{more})"

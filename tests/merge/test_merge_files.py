@@ -126,12 +126,16 @@ def test_a_tensor_that_an_edit_lacks_stays_and_is_reported(run, make, base):
     lacking = make("lacking", 1, {KEY: None})
     report, out = run([lacking])
     assert stored(out)[KEY] == stored(base)[KEY]
-    assert report.notes == [f"{lacking} lacks 1 tensor ({KEY}): it counts as not touching them"]
+    assert report.notes == [
+        f"{lacking} lacks 1 of 10 tensors ({KEY}): it counts as not touching them"
+    ]
 
 
 def test_a_tensor_that_the_base_lacks_is_an_error(run, make):
     more = make("more", 1, {"extra": ("F32", np.ones(3))})
-    with pytest.raises(Incompatible, match=r"1 tensor \(extra\), which .* lacks; --extra keep"):
+    with pytest.raises(
+        Incompatible, match=r"1 of 11 tensors \(extra\), which .* lacks; --extra keep"
+    ):
         run([more])
 
 
