@@ -64,6 +64,6 @@ def _check_stdout(inputs: Sequence[Checkpoint]) -> None:
 def _reads(checkpoint: Checkpoint, found: os.stat_result) -> bool:
     """Whether a file, or the index or folder that names it, belongs to the checkpoint."""
     stats = [source.stat for source in checkpoint.sources]
-    if checkpoint.layout.kind != SINGLE:
+    if checkpoint.layout.kind != SINGLE and checkpoint.path.exists():
         stats.append(checkpoint.path.stat())
     return any(os.path.samestat(found, known) for known in stats)

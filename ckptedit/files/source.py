@@ -32,6 +32,7 @@ class Source:
 
         Raises BadCheckpoint if there is no such file or it is not safetensors.
         """
+        self.fd = -1
         self.path = Path(path)
         self.label = "<stdin>" if str(path) == "-" else escape(path)
         try:
@@ -73,6 +74,8 @@ class Source:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    __del__ = close  # whoever forgets to close it
 
     def _read_header(self) -> Header:
         size, prefix = self.stat.st_size, os.pread(self.fd, 32, 0)

@@ -89,9 +89,9 @@ def _buffers(item: Buffer | Iterable[Buffer]) -> Iterator[memoryview]:
     if isinstance(item, bytes | bytearray | memoryview | np.ndarray):
         item = [item]
     for buffer in item:
-        flat = np.ascontiguousarray(buffer).reshape(-1).view(np.uint8)
-        if flat.size:
-            yield flat.data
+        if isinstance(buffer, np.ndarray):  # a memoryview of bfloat16, or of nothing, has no bytes
+            buffer = np.ascontiguousarray(buffer).reshape(-1).view(np.uint8).data
+        yield memoryview(buffer).cast("B")
 
 
 def write_edited(

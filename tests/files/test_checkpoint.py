@@ -221,6 +221,13 @@ def test_closing_lets_go_of_the_file(base):
     assert held() == 0
 
 
+def test_a_forgotten_checkpoint_lets_go_of_the_file(base):
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(20):
+        Checkpoint(base).raw("conv.weight")
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
 def test_a_refused_file_is_let_go_of(tmp_path):
     path = tmp_path / "bad.safetensors"
     path.write_bytes(raw_file("{nonsense"))

@@ -422,22 +422,35 @@ def test_an_input_that_is_cut_meanwhile_spoils_the_output(old, tmp_path):
 # durability
 
 
-def test_the_file_is_on_the_disk_before_it_has_its_name(old, monkeypatch):
-    calls = []
-    real = {name: getattr(os, name) for name in ("fsync", "link", "rename", "replace")}
+@pytest.fixture
+def calls(monkeypatch) -> list[str]:
+    """The calls that matter for what is left after a power cut, in their order."""
+    made: list[str] = []
 
-    def spy(name):
+    def spy(name, real):
         def call(*arguments, **options):
-            calls.append(name)
-            return real[name](*arguments, **options)
+            made.append(name)
+            return real(*arguments, **options)
 
         return call
 
-    for name in real:
-        monkeypatch.setattr(os, name, spy(name))
+    for name in ("fsync", "link", "rename", "replace"):
+        monkeypatch.setattr(os, name, spy(name, getattr(os, name)))
+    return made
+
+
+def test_the_file_is_on_the_disk_before_it_has_its_name(old, calls):
+    calls.clear()
     put(old, 2, force=True)
     assert calls[0] == "fsync" and calls[-1] == "fsync"
     assert calls[-2] in ("replace", "rename")
+
+
+def test_every_shard_is_on_the_disk_before_one_has_its_name(tmp_path, calls):
+    specs = [Spec(str(i), "U8", (100,)) for i in range(3)]
+    write(tmp_path / "out.safetensors", specs, [bytes(100)] * 3, {}, shard_size=100)
+    assert calls[:4] == ["fsync"] * 4 and calls.count("link") == 4
+    assert len(listing(tmp_path)) == 4
 
 
 def test_nothing_of_the_process_stays_open(tmp_path):
