@@ -11,13 +11,28 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "Checkpoint": "ckptedit.files",
+    "apply": "ckptedit.deltas",
+    "export": "ckptedit.deltas",
     "info": "ckptedit.families.info",
     "open_model": "ckptedit.diffusion",
     "project": "ckptedit.text",
+    "read_delta": "ckptedit.deltas",
     "sample": "ckptedit.diffusion",
+    "write_delta": "ckptedit.deltas",
 }
 
-__all__ = ["PUBLIC", "Checkpoint", "info", "open_model", "project", "sample"]
+__all__ = [
+    "PUBLIC",
+    "Checkpoint",
+    "apply",
+    "export",
+    "info",
+    "open_model",
+    "project",
+    "read_delta",
+    "sample",
+    "write_delta",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,17 +2,20 @@
 
 from ckptedit.deltas.apply import Applied, Plan, apply, carry_out, plan
 from ckptedit.deltas.delta import Delta, Entry, is_delta, open_delta, read_delta
+from ckptedit.deltas.export import Exported, export
 from ckptedit.deltas.make import Made, Making, write_delta
 
 __all__ = [
     "Applied",
     "Delta",
     "Entry",
+    "Exported",
     "Made",
     "Making",
     "Plan",
     "apply",
     "carry_out",
+    "export",
     "is_delta",
     "open_delta",
     "plan",

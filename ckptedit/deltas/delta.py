@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ckptedit.deltas.change import Change, Dense, LowRank, Replacement
 from ckptedit.errors import BadCheckpoint
-from ckptedit.files import Checkpoint, escape
+from ckptedit.files import Checkpoint, Spec, escape
 from ckptedit.files.dtypes import FLOATS
 from ckptedit.files.header import BITS
 
@@ -216,3 +216,17 @@ def lora_fits(up: tuple[int, ...], down: tuple[int, ...], shape: tuple[int, ...]
         return False
     ones = all(length == 1 for length in up[2:])
     return ones and up[0] == shape[0] and up[1] == down[0] > 0 and down[1:] == shape[1:]
+
+
+def lora_tensors(
+    key: str, factors: LowRank, shape: tuple[int, ...]
+) -> list[tuple[Spec, NDArray[np.float32]]]:
+    """The tensors of a low-rank change of a weight of this shape, with alpha = rank: no scale."""
+    out, rank = factors.up.shape
+    shapes = [(out, rank) + (1,) * (len(shape) - 2), (rank, *shape[1:]), ()]
+    arrays = [factors.up, factors.down, np.float32(rank).reshape(())]
+    keys = [key + suffix for suffix in SUFFIXES["lora"]]
+    return [
+        (Spec(name, "F32", size), np.ascontiguousarray(array.reshape(size)))
+        for name, size, array in zip(keys, shapes, arrays, strict=True)
+    ]

@@ -85,13 +85,21 @@ def on_grid(factor: Floats, rank: int) -> NDArray[np.float32]:
     return (np.rint(factor / step) * step).astype(np.float32)
 
 
-def truncate(up: Floats, down: Floats, rank: int) -> tuple[Floats, Floats, float]:
-    """Factors of a lower rank, the best there are, and ‖up @ down - theirs‖ (Frobenius)."""
+def leading(change: Floats, rank: int) -> tuple[Floats, Floats]:
+    """The best factors of a given rank, or of the matrix's own size if that is less."""
+    left, sizes, right = _leading(change.astype(np.float64), rank + SPARE)
+    rank = min(rank, len(sizes))
+    root = np.sqrt(sizes[:rank])
+    return on_grid(left[:, :rank] * root, rank), on_grid(root[:, None] * right[:rank], rank)
+
+
+def truncate(up: Floats, down: Floats, rank: int) -> tuple[Floats, Floats]:
+    """The best factors of a lower rank, or the same ones."""
     if rank >= up.shape[1]:
-        return up, down, 0.0
+        return up, down
     q_up, r_up = np.linalg.qr(up.astype(np.float64))
     q_down, r_down = np.linalg.qr(down.T.astype(np.float64))
     left, sizes, right = np.linalg.svd(r_up @ r_down.T)
     root = np.sqrt(sizes[:rank])
     lower = q_up @ left[:, :rank] * root, root[:, None] * (right[:rank] @ q_down.T)
-    return on_grid(lower[0], rank), on_grid(lower[1], rank), float(np.linalg.norm(sizes[rank:]))
+    return on_grid(lower[0], rank), on_grid(lower[1], rank)

@@ -136,12 +136,8 @@ def tensors(chooser: Chooser, name: str) -> Iterator[tuple[Spec, Any]]:
     elif entry.form == "diff":
         yield Spec(keys[0], "F32", info.shape), lambda: chooser.side.change(name)
     else:
-        factors = chooser.factors[name]
-        out, rank = factors.up.shape
-        ones = (1,) * (len(info.shape) - 2)
-        yield Spec(keys[0], "F32", (out, rank, *ones)), lambda: factors.up
-        yield Spec(keys[1], "F32", (rank, *info.shape[1:])), lambda: factors.down
-        yield Spec(keys[2], "F32", ()), lambda: np.float32(rank).tobytes()
+        for spec, data in file.lora_tensors(entry.key, chooser.factors[name], info.shape):
+            yield spec, lambda data=data: data
 
 
 def describe(chooser: Chooser, result: str, how: Making, name: str) -> dict[str, str]:

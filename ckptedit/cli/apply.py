@@ -1,0 +1,109 @@
+"""`ckptedit apply`: adds a delta to a checkpoint, or takes it out again."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ckptedit.cli.output import as_json, default_output, say
+from ckptedit.errors import BadParam, DoesNotFit
+
+if TYPE_CHECKING:
+    from ckptedit.deltas import Applied, Plan
+
+Option, Argument = typer.Option, typer.Argument
+
+
+def apply(
+    base: Annotated[str, Argument(help="Checkpoint that the delta was made from; - for stdin.")],
+    delta: Annotated[str, Argument(help="Delta file; with --fuzz, any LoRA that fits.")],
+    strength: Annotated[float, Option("--strength", "-s", help="Factor of the changes.")] = 1.0,
+    reverse: Annotated[
+        bool, Option("--reverse", "-R", help="Take it out: BASE is the edited checkpoint.")
+    ] = False,
+    fuzz: Annotated[
+        bool, Option("--fuzz", help="Apply it even if BASE is not what it was made from.")
+    ] = False,
+    output: Annotated[
+        str | None, Option("--output", "-o", help="Default: <stem>.apply.safetensors here.")
+    ] = None,
+    dry_run: Annotated[
+        bool, Option("--dry-run", "-n", help="Only check whether it fits; write nothing.")
+    ] = False,
+    force: Annotated[bool, Option("--force", help="Replace the output if it exists.")] = False,
+    in_place: Annotated[bool, Option("--in-place", help="Allow BASE as the output.")] = False,
+    json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No notes.")] = False,
+) -> None:
+    """Add a delta to its base, or take it out again.
+
+    Checks by digest that BASE is what the delta was made from, and that what
+    comes out is what the delta promises. Prints the path of the output.
+
+    Exit status: 0 done, or with -n: it fits; 1 the delta does not fit BASE;
+    2 a file cannot be read or written.
+
+    Example: ckptedit apply base.safetensors vangogh.delta.safetensors --strength 0.8
+    """
+    target = output or str(default_output(base, "apply"))
+    if target == "-" and json and not dry_run:
+        raise BadParam("--json and -o - both want stdout")
+    settings = {"strength": strength, "reverse": reverse, "fuzz": fuzz}
+    over = {"force": force, "in_place": in_place}
+    try:
+        plan, applied = run(base, delta, None if dry_run else target, settings, over)
+    except DoesNotFit as error:
+        say(f"error: {error}")
+        raise typer.Exit(1) from None
+    report = as_report(plan, applied, target)
+    for note in [] if quiet else notes(plan, applied):
+        say(f"note: {note}")
+    if target != "-" or dry_run:
+        typer.echo(as_json(report) if json else summary(plan) if dry_run else target)
+
+
+def run(
+    base: str, delta: str, target: str | None, settings: dict[str, Any], over: dict[str, bool]
+) -> "tuple[Plan, Applied | None]":
+    """Plans, and unless target is None, writes."""
+    from ckptedit.deltas import carry_out, plan
+    from ckptedit.files import Checkpoint, check_output
+
+    if base == delta == "-":
+        raise BadParam("only one of BASE and DELTA can be read from stdin")
+    with Checkpoint(base) as before, Checkpoint(delta) as changes:
+        if target is not None:
+            check_output(target, [before, changes], **over)
+        planned = plan(before, changes, **settings)
+        return planned, carry_out(planned, target, **over) if target is not None else None
+
+
+def summary(plan: "Plan") -> str:
+    """What a dry run tells a person."""
+    forms = ", ".join(f"{count} {form}" for form, count in plan.forms.items())
+    total = sum(info.nbytes for info in plan.base.values())
+    return f"fits; would change {len(plan.delta.entries)} tensors ({forms}), write {total} bytes"
+
+
+def notes(plan: "Plan", applied: "Applied | None") -> list[str]:
+    """What the user should hear of."""
+    if applied is None or not applied.elsewhere:
+        return plan.notes
+    return [*plan.notes, f"{plan.base.label} is not the delta's base in tensors that it leaves "
+                         "alone, so the result is not the checkpoint that it names"]  # fmt: skip
+
+
+def as_report(plan: "Plan", applied: "Applied | None", target: str) -> dict[str, Any]:
+    """The figures under their stable names."""
+    off = plan.off
+    return {
+        "output": target if applied else None,
+        "sha256": applied.sha256 if applied else None,
+        "strength": abs(plan.factor) if plan.factor < 0 else plan.factor,
+        "reverse": plan.factor < 0,
+        "tensors": plan.forms,
+        "fits": plan.fit.exact,
+        "differing": [*plan.fit.differing, *plan.fit.unknown],
+        "verified": applied.verified if applied else None,
+        "exact": None if off is None else off[0] == 0,
+        "off": None if off is None else {"values": off[0], "worst": off[1]},
+    }

@@ -1,0 +1,82 @@
+"""`ckptedit export`: a delta as a LoRA that other tools load."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ckptedit.cli.output import as_json, default_output, say, tracker
+from ckptedit.errors import BadParam
+
+if TYPE_CHECKING:
+    from ckptedit.deltas import Exported
+
+Option, Argument = typer.Option, typer.Argument
+
+
+def export(
+    delta: Annotated[str, Argument(help="Delta file; - for stdin.")],
+    format: Annotated[
+        str, Option(help="lora: low-rank factors; lycoris: full differences.")
+    ] = "lora",
+    rank: Annotated[
+        int | None, Option("--rank", "-r", help="Of the LoRA; default: as each change needs.")
+    ] = None,
+    output: Annotated[
+        str | None, Option("--output", "-o", help="Default: <stem>.export.safetensors here.")
+    ] = None,
+    force: Annotated[bool, Option("--force", help="Replace the output if it exists.")] = False,
+    json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress bar, no notes.")] = False,
+) -> None:
+    """Write a delta as a LoRA or LyCORIS file that A1111, ComfyUI and diffusers load.
+
+    A rank below that of a change loses some of it: the note and the JSON say
+    how much. Changes of weights that these tools do not load from such a file
+    (the VAE's, and in a lora all vectors) are left out and named.
+
+    Example: ckptedit export vangogh.delta.safetensors --format lora -o vangogh.safetensors
+    """
+    target = output or str(default_output(delta, "export"))
+    if target == "-" and json:
+        raise BadParam("--json and -o - both want stdout")
+    exported = run(delta, target, format=format, rank=rank, force=force, quiet=quiet)
+    for note in [] if quiet else notes(exported):
+        say(f"note: {note}")
+    if target != "-":
+        typer.echo(as_json(as_report(exported, target, format)) if json else target)
+
+
+def run(delta: str, target: str, *, quiet: bool, **options: Any) -> "Exported":
+    from ckptedit.deltas import export as write
+    from ckptedit.deltas import open_delta
+    from ckptedit.files import Checkpoint
+
+    with Checkpoint(delta) as opened:
+        return write(open_delta(opened), target, track=tracker(quiet), **options)
+
+
+def notes(exported: "Exported") -> list[str]:
+    """What was lost, if it can be seen."""
+    found = []
+    if exported.error > VISIBLE:
+        found.append(f"rank {exported.rank} loses {exported.error:.2%} of the change")
+    if names := exported.left_out:
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        found.append(f"left out what other tools would not load: {shown}")
+    return found
+
+
+VISIBLE = 1e-4  # relative error; less is below the rounding of a half-precision model
+
+
+def as_report(exported: "Exported", target: str, format: str) -> dict[str, Any]:
+    """The figures under their stable names."""
+    return {
+        "output": target,
+        "sha256": exported.sha256,
+        "format": format,
+        "tensors": exported.tensors,
+        "rank": exported.rank,
+        "error": {"relative": exported.error},
+        "left_out": list(exported.left_out),
+    }

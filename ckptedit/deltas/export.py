@@ -1,0 +1,160 @@
+"""A delta as a plain LoRA, or as a LyCORIS file of full differences, for A1111 and ComfyUI."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ckptedit.deltas.change import LowRank
+from ckptedit.deltas.delta import Delta, Entry, lora_tensors
+from ckptedit.deltas.keys import BIAS, loads_in_uis
+from ckptedit.deltas.labels import hashes, labels
+from ckptedit.deltas.lowrank import factorize, leading, truncate
+from ckptedit.errors import BadParam, Incompatible
+from ckptedit.files import Spec, check_output, escape, ledger, write
+from ckptedit.files.hashing import Hasher
+from ckptedit.progress import Track, silent
+
+MODULES = {"lora": "networks.lora", "lycoris": "lycoris.kohya"}  # what loads each format
+NEGLIGIBLE = 1e-6  # relative error of the factors of a dense change, where no rank is given
+
+Part = tuple[Spec, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    sha256:   of its tensor data
+    tensors:  how many changes are in it
+    rank:     the highest of its modules; 0 if all are dense
+    error:    what was lost to the rank, relative to the whole change (Frobenius)
+    left_out: changes that neither A1111 nor ComfyUI would load
+    """
+
+    path: Path
+    sha256: str
+    tensors: int
+    rank: int
+    error: float
+    left_out: tuple[str, ...]
+
+
+def export(
+    delta: Delta,
+    output: str | Path,
+    *,
+    format: str = "lora",
+    rank: int | None = None,
+    force: bool = False,
+    track: Track = silent,
+) -> Exported:
+    """Writes a delta under the keys that A1111 and ComfyUI load, without anything else.
+
+    format: "lora": factors throughout; "lycoris": differences throughout, nothing lost
+    rank:   of a lora: 1 or more; None keeps each change's own, which a dense change may not have
+    Raises BadParam if the rank is none, Incompatible if a change has no low rank or nothing is left
+    to write, and what `write` raises.
+    """
+    check_options(format, rank)
+    check_output(output, [delta.checkpoint], force=force, in_place=False)
+    exporter = _Exporter(delta, rank)
+    kept = {name: entry for name, entry in delta.entries.items() if loadable(name, entry, format)}
+    if not kept:
+        raise Incompatible(
+            f"{delta.label}: none of its {len(delta.entries)} changes is of a weight that A1111 "
+            f"and ComfyUI load from a {format} file"
+        )
+    make = exporter.low_rank if format == "lora" else exporter.dense
+    parts = [part for name in track(list(kept), "converting") for part in make(name)]
+    with Hasher() as hasher:
+        for _, data in parts:
+            with hasher.updating(data.reshape(-1).view(np.uint8).data):
+                pass
+    title = "lora" if str(output) == "-" else Path(output).name.removesuffix(".safetensors")
+    metadata = {
+        "format": "pt",
+        **labels(delta.family, title, module=MODULES[format], rank=exporter.rank),
+        **hashes(hasher.hexdigest()),
+        ledger.KEY: delta.metadata.get(ledger.KEY, "[]"),
+    }
+    written = write(
+        output,
+        [spec for spec, _ in parts],
+        (data for _, data in parts),
+        metadata,
+        force=force,
+        inputs=[delta.checkpoint],
+    )
+    left_out = tuple(name for name in delta.entries if name not in kept)
+    return Exported(
+        written.path, written.sha256, len(kept), exporter.rank, exporter.error, left_out
+    )
+
+
+def check_options(format: str, rank: int | None) -> None:
+    """Raises BadParam."""
+    if format not in MODULES:
+        raise BadParam(f"the format is {format!r}; it must be {' or '.join(MODULES)}")
+    if rank is not None and format != "lora":
+        raise BadParam(f"a {format} file has no rank; --rank is for --format lora")
+    if rank is not None and rank < 1:
+        raise BadParam(f"rank must be 1 or more, got {rank}")
+
+
+def loadable(name: str, entry: Entry, format: str) -> bool:
+    """Whether the user interfaces load the change of a tensor from a file of this format."""
+    if not loads_in_uis(module(entry)):
+        return False
+    return format == "lycoris" or (len(entry.shape) > 1 and not name.endswith(BIAS))
+
+
+class _Exporter:
+    def __init__(self, delta: Delta, wanted: int | None) -> None:
+        self.delta, self.wanted, self.rank = delta, wanted, 0
+        self._lost = self._all = 0.0  # squares
+
+    @property
+    def error(self) -> float:
+        return sqrt(self._lost / self._all) if self._all else 0.0
+
+    def dense(self, name: str) -> Iterator[Part]:
+        entry = self.delta.entries[name]
+        key = module(entry) + (".diff_b" if name.endswith(BIAS) else ".diff")
+        flat = self.delta.change(name).stretch(0, prod(entry.shape))
+        values = flat.astype(np.float32).reshape(entry.shape)
+        yield Spec(key, "F32", entry.shape), values
+
+    def low_rank(self, name: str) -> Iterator[Part]:
+        entry = self.delta.entries[name]
+        change = self.delta.change(name)
+        flat = change.stretch(0, prod(entry.shape)).reshape(entry.shape[0], -1)
+        up, down = self._factors(name, change, flat)
+        left = flat - up.astype(np.float64) @ down.astype(np.float64)
+        self._lost += float(np.square(left).sum())
+        self._all += float(np.square(flat).sum())
+        self.rank = max(self.rank, up.shape[1])
+        yield from lora_tensors(module(entry), LowRank(up, down), entry.shape)
+
+    def _factors(self, name: str, change: Any, flat: NDArray[Any]) -> tuple[Any, Any]:
+        """up [out, r], down [r, in] float32"""
+        if isinstance(change, LowRank) and change.scale == 1:
+            return truncate(change.up, change.down, self.wanted or change.up.shape[1])
+        if self.wanted:
+            return leading(flat, self.wanted)
+        factors = factorize(flat, NEGLIGIBLE * float(np.linalg.norm(flat)))
+        if factors is None:
+            raise Incompatible(
+                f"{self.delta.label}: the change of {escape(name)} has no low rank; --rank "
+                "approximates it, --format lycoris keeps it whole"
+            )
+        return factors
+
+
+def module(entry: Entry) -> str:
+    """The module that an entry's key belongs to."""
+    return entry.key.removesuffix(".diff").removesuffix(".diff_b")
