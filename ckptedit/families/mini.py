@@ -12,6 +12,6 @@ MINI = Family(
     marker_width=128,
     blocks=Blocks(layers=1, attention=(False, True, False)),
     text_prefix="cond_stage_model.transformer.",
-    guidance=3.0,
+    guidance=5.0,
     folder=FOLDER,
 )
