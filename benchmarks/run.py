@@ -18,6 +18,7 @@ BENCHMARKS = Registry(
     "benchmark",
     {
         "diff": "benchmarks.diff:diff",
+        "merge": "benchmarks.merge:merge",
     },
 )
 
