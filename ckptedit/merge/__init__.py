@@ -5,6 +5,9 @@ that merges a stretch of them (`stack.py` has the words). To add one: write its 
 line below.
 """
 
+from importlib import import_module
+from typing import Any
+
 from ckptedit.registry import Registry
 
 METHODS = Registry(
@@ -22,3 +25,19 @@ METHODS = Registry(
         "fuse": "ckptedit.merge.fuse:fuse",
     },
 )
+
+PUBLIC = {
+    "ArrayStack": "ckptedit.merge.arrays",
+    "Recipe": "ckptedit.merge.recipe",
+    "Target": "ckptedit.merge.run",
+    "merge_arrays": "ckptedit.merge.arrays",
+    "merge_checkpoints": "ckptedit.merge.run",
+    "merge_files": "ckptedit.merge.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names, imported when used: the command line needs the names of the methods only."""
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'ckptedit.merge' has no attribute {name!r}")
+    return getattr(import_module(PUBLIC[name]), name)

@@ -37,6 +37,14 @@ def test_the_columns_of_ties_name_scope_and_vote(tool):
     assert (scope, vote) == (RULES[tool].scope, RULES[tool].vote)
 
 
+def test_the_python_example_works(tmp_path, monkeypatch, make):
+    monkeypatch.chdir(tmp_path)
+    make("base"), make("a", 1), make("b", 2)
+    names: dict[str, object] = {}
+    exec(TEXT.split("```python")[1].split("```")[0], names)
+    assert (tmp_path / "out.safetensors").exists() and names["report"].tensors["merged"] == 2
+
+
 def test_the_method_of_ones_own_works():
     code = TEXT.split("```python")[-1].split("```")[0]
     names = {"np": np, "Stack": object, "Kernel": object}
