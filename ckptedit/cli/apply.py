@@ -80,7 +80,7 @@ def run(
 def summary(plan: "Plan") -> str:
     """What a dry run tells a person."""
     forms = ", ".join(f"{count} {form}" for form, count in plan.forms.items())
-    total = sum(info.nbytes for info in plan.base.values())
+    total = sum(plan.base[name].nbytes for name in plan.base)
     return f"fits; would change {len(plan.delta.entries)} tensors ({forms}), write {total} bytes"
 
 

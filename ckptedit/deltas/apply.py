@@ -9,7 +9,7 @@ from typing import Any
 
 from ckptedit.deltas.change import digest, patched
 from ckptedit.deltas.delta import Delta, is_delta, open_delta, total
-from ckptedit.deltas.fit import Fit, fit, require_fit, some
+from ckptedit.deltas.fit import Fit, fit, how_far, require_fit, some
 from ckptedit.deltas.foreign import open_foreign
 from ckptedit.errors import BadCheckpoint, BadParam
 from ckptedit.files import Checkpoint, Written, check_output, escape, ledger, write_edited
@@ -67,13 +67,12 @@ class Plan:
         """What the user should hear of, one line each."""
         count, notes = len(self.delta.entries), []
         if self.fit.differing:
-            notes.append(f"{some(self.fit.differing, count)} are not as when the delta was made")
+            notes.append(f"{some(self.fit.differing, count)} are not what the delta was made from")
         if self.fit.unknown:
             notes.append(f"{self.delta.label} is another tool's: nothing tells whether it fits")
         if self.off and self.off[0]:
             other = "edited checkpoint" if self.factor > 0 else "base"
-            notes.append(f"not the {other} to the bit: {self.off[0]} values differ from it, by "
-                         f"{self.off[1]:.2g} at most")  # fmt: skip
+            notes.append(f"not the {other} to the bit: {how_far(*self.off)}")
         return notes
 
 

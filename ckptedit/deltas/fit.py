@@ -54,16 +54,24 @@ def require_fit(found: Fit, base: Checkpoint, delta: Delta, *, fuzz: bool) -> No
     if found.missing:
         raise DoesNotFit(start + f"the latter lacks {some(found.missing, count)}")
     if found.reshaped:
-        raise DoesNotFit(start + f"{some(found.reshaped, count)} of another shape or dtype")
+        raise DoesNotFit(start + f"{some(found.reshaped, count)} have another shape or dtype there")
     if found.differing and not fuzz:
         raise DoesNotFit(
-            start + f"{some(found.differing, count)} not as when it was made; --fuzz uses it anyway"
+            start + f"{some(found.differing, count)} are not what it was made from; "
+            "--fuzz uses it anyway"
         )
     if found.unknown and not fuzz:
         raise DoesNotFit(
             start + "it does not say what it was made from, since another tool wrote it; "
             "--fuzz uses it anyway"
         )
+
+
+def how_far(values: int, worst: float) -> str:
+    """What is not exact, in words."""
+    if not worst:
+        return f"{values} values differ from it, in the sign of zero"
+    return f"{values} values differ from it, by {worst:.2g} at most"
 
 
 def some(names: Sequence[str], of: int) -> str:
