@@ -4,9 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from deltas.conftest import (
-    BIAS, CONV, ERASED, IDS, KEY, SHAPES, TEXT, VAE, VALUE, dense, low_rank, numbers, stored,
-)  # fmt: skip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -14,9 +11,29 @@ from hypothesis.extra.numpy import arrays
 from ckptedit.deltas import Making, apply, open_delta, plan, read_delta, write_delta
 from ckptedit.deltas.change import Dense, LowRank, Replacement, patched
 from ckptedit.errors import (
-    BadCheckpoint, BadParam, DoesNotFit, Incompatible, OutputExists, Overflow,
+    BadCheckpoint,
+    BadParam,
+    DoesNotFit,
+    Incompatible,
+    OutputExists,
+    Overflow,
 )  # fmt: skip
 from ckptedit.files import Checkpoint, TensorInfo, encode, write_edited
+from deltas.conftest import (
+    BIAS,
+    CONV,
+    ERASED,
+    IDS,
+    KEY,
+    SHAPES,
+    TEXT,
+    VAE,
+    VALUE,
+    dense,
+    low_rank,
+    numbers,
+    stored,
+)  # fmt: skip
 
 EDIT = {
     KEY: low_rank(SHAPES[KEY], 4),
@@ -288,7 +305,7 @@ def test_a_delta_that_was_tampered_with_writes_nothing(make, tmp_path):
     content = bytearray((tmp_path / "d").read_bytes())
     content[-2] ^= 1
     (tmp_path / "d").write_bytes(content)
-    with pytest.raises(BadCheckpoint, match="damaged: tensor .* comes out with another digest"):
+    with pytest.raises(BadCheckpoint, match=r"damaged: tensor .* comes out with another digest"):
         applied(base, tmp_path / "d", tmp_path / "o")
     assert not (tmp_path / "o").exists()
 
@@ -301,7 +318,7 @@ def test_nan_is_refused_on_either_side_and_in_the_delta(make, tmp_path):
     with Checkpoint(base) as old:
         write_edited(broken, old, {KEY: bad.astype(np.float16).reshape(-1).view(np.uint8)})
     for pair in ((base, broken), (broken, base)):
-        with pytest.raises(BadCheckpoint, match="broken.* holds NaN or Inf"):
+        with pytest.raises(BadCheckpoint, match=r"broken.* holds NaN or Inf"):
             delta_of(*pair, tmp_path / "d")
     with Checkpoint(base) as old, pytest.raises(Overflow, match="NaN"):
         write_delta(old, {KEY: bad}, tmp_path / "d")
