@@ -251,6 +251,28 @@ def test_either_side_comes_through_a_pipe(base, edited):
     )
 
 
+def test_the_delta_is_written_beside_the_report_also_from_a_pipe(base, edited, tmp_path):
+    result = python(base, "-", "-o", tmp_path / "delta.safetensors", input=edited.read_bytes())
+    assert result.returncode == 1
+    assert b"1 of 4 tensors changed" in result.stdout
+    assert (tmp_path / "delta.safetensors").stat().st_size > 0
+
+
+def test_a_delta_on_stdout_is_all_that_is_there(base, edited):
+    result = python(base, edited, "-o", "-")
+    assert result.returncode == 1
+    header = int.from_bytes(result.stdout[:8], "little")
+    assert json.loads(result.stdout[8 : 8 + header])["__metadata__"]
+
+
+def test_a_delta_never_replaces_an_input(base, edited):
+    before = edited.read_bytes()
+    result = run(base, edited, "-o", edited, "--force")
+    assert result.exit_code == 2
+    assert f"{edited} is an input" in result.stderr
+    assert (edited.read_bytes(), result.stdout) == (before, "")
+
+
 def test_a_reader_that_goes_away_is_no_error(base, edited):
     command = f"{sys.executable} -m ckptedit diff {base} {edited} --json --all | head -c 5"
     done = subprocess.run(

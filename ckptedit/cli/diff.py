@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ckptedit.cli.diff_delta import DeltaFile
 from ckptedit.cli.diff_tables import lines
 from ckptedit.cli.output import as_json, tracker, write_report
 
@@ -51,6 +52,12 @@ def diff(
     markdown: Annotated[Path | None, Option(help="Write a report that fits a comment.")] = None,
     junit: Annotated[Path | None, Option(help="Write the verdicts as JUnit XML.")] = None,
     plot: Annotated[Path | None, Option(help="Write a heat map and a histogram, PNG.")] = None,
+    output: Annotated[
+        str | None, Option("--output", "-o", help="Write the delta: what makes OLD into NEW.")
+    ] = None,
+    exact: Annotated[
+        bool, Option("--exact", help="-o: restores every bit, by larger forms where needed.")
+    ] = False,
     force: Annotated[bool, Option("--force", help="Replace these files if they exist.")] = False,
     threads: Annotated[int, Option("--threads", "-j", help="The result is the same.")] = 2,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress bar.")] = False,
@@ -64,32 +71,40 @@ def diff(
 
     Example: ckptedit diff base.safetensors edited.safetensors --allow '**.attn2.**'
     """
-    from ckptedit.diff import judge
+    from ckptedit.diff import diff_files, opened
 
     limits = {"relative": max_rel, "l2": max_l2, "linf": max_abs}
     given = resolve(
-        rules, limits, limit=limit or (), allow=allow or (), ignore=ignore or (),
-        baseline=baseline,
+        rules, limits, baseline, limit=limit or (),
+        keys=keys or (), allow=allow or (), ignore=ignore or (),
     )  # fmt: skip
+    delta = DeltaFile(output, exact, force, quiet)
+    delta.check(json=json, keys=given.keys)
     files = {"markdown": markdown, "junit": junit, "plot": plot}
     check_files(files, force)
-    report = measure(
-        old, new, given, keys=keys or (), spectral=spectral, threads=threads, quiet=quiet
-    )  # fmt: skip
-    judgement = judge(report, given)
+    with opened(old, new) as (before, after):
+        delta.check_target(before, after)
+        report, judgement = diff_files(
+            before, after, rules=given, spectral=spectral, threads=threads, track=tracker(quiet)
+        )
+        delta.write(before, after)
     write_files(report, judgement, files, force)
     if json:
         typer.echo(as_json(as_report(report, judgement)))
-    else:
+    elif not delta.to_stdout:
         show(report, judgement, None if every else top)
     raise typer.Exit(0 if judgement.passed else 1)
 
 
 def resolve(
-    file: Path | None, limits: dict[str, float | None], *, limit: Sequence[str],
-    allow: Sequence[str], ignore: Sequence[str], baseline: Path | None,
+    file: Path | None, limits: dict[str, float | None], baseline: Path | None, *,
+    limit: Sequence[str], **patterns: Sequence[str],
 ) -> "Rules":  # fmt: skip
-    """The rules of the file, and those of the options beside or in place of them."""
+    """The rules of the file, and beside them those of the options.
+
+    limits: of all tensors, by measure; limit: of some tensors, as GLOB=VALUE
+    patterns: keys, allow and ignore, which are added to those of the file
+    """
     from ckptedit.diff.gates import Rules
     from ckptedit.diff.rulefile import load_baseline, load_rules, parse_limit
 
@@ -99,31 +114,11 @@ def resolve(
         rules,
         total={**rules.total, **total},
         limits=[*rules.limits, *map(parse_limit, limit)],
-        allow=[*rules.allow, *allow],
-        ignore=[*rules.ignore, *ignore],
         baseline=load_baseline(baseline) if baseline else None,
+        keys=[*rules.keys, *patterns["keys"]],
+        allow=[*rules.allow, *patterns["allow"]],
+        ignore=[*rules.ignore, *patterns["ignore"]],
     )
-
-
-def measure(
-    old: str, new: str, rules: "Rules", *, keys: Sequence[str], spectral: bool, threads: int,
-    quiet: bool,
-) -> "Report":  # fmt: skip
-    from ckptedit.diff import compare, compared, require_matches
-    from ckptedit.errors import BadParam
-    from ckptedit.files import Checkpoint
-
-    if old == new == "-":
-        raise BadParam("only one of the two checkpoints can be read from stdin")
-    track = tracker(quiet)
-    with Checkpoint(old) as before, Checkpoint(new) as after:
-        require_matches(rules, compared(before, after, keys))
-        report = compare(before, after, keys=keys, threads=threads, track=track)
-        if not spectral:
-            return report
-        from ckptedit.diff.spectra import with_spectra
-
-        return with_spectra(report, before, after, track=track)
 
 
 def check_files(files: dict[str, Path | None], force: bool) -> None:

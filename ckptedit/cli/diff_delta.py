@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ckptedit.cli.output import say, tracker
 from ckptedit.errors import BadParam
+
+if TYPE_CHECKING:
+    from ckptedit.files import Checkpoint
 
 STDOUT = "-"
 

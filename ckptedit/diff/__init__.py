@@ -1,13 +1,14 @@
 """Comparing: two checkpoints to numbers.
 
-`compare` measures, `judge` holds the figures against `Rules`, and the rest of the room shows them:
-Markdown, JUnit, a picture. Neither needs torch.
+`compare` measures, `judge` holds the figures against `Rules`, `diff_files` does both, and the rest
+of the room shows them: Markdown, JUnit, a picture. None of it needs torch.
 """
 
 from ckptedit.diff.compare import compare, compared
 from ckptedit.diff.gates import Judgement, Limit, Rules, Verdict, judge, require_matches
 from ckptedit.diff.norms import Figures, Sums
 from ckptedit.diff.report import Group, Report, Reshaped, TensorDiff
+from ckptedit.diff.run import diff_files, opened
 
 __all__ = [
     "Figures",
@@ -22,6 +23,8 @@ __all__ = [
     "Verdict",
     "compare",
     "compared",
+    "diff_files",
     "judge",
+    "opened",
     "require_matches",
 ]

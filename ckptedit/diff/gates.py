@@ -37,6 +37,7 @@ class Rules:
     ignore: Sequence[str] = ()  # of STRUCTURE: differences that are no failure
     baseline: Mapping[str, Any] | None = None  # an earlier report: nothing may drift farther
     slack: float = 0.01  # by this fraction it may
+    keys: Sequence[str] = ()  # patterns of the tensors that are compared; all, if there are none
 
     def __post_init__(self) -> None:
         for measure in self.total:

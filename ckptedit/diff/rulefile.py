@@ -1,5 +1,6 @@
 """Rules for `diff` in a TOML file, and baselines in JSON.
 
+keys = ["!**.position_ids"]                       # compare only these: all but those
 ignore = ["retyped"]                              # added, removed, reshaped, retyped
 allow = ["model.diffusion_model.**.attn2.to_[kv].weight"]  # only these may change
 [total]                                           # of all tensors together
@@ -20,7 +21,7 @@ from typing import Any
 from ckptedit.diff.gates import Limit, Rules, require_one_of
 from ckptedit.errors import BadParam
 
-SECTIONS = ("ignore", "allow", "total", "limit", "slack")
+SECTIONS = ("keys", "ignore", "allow", "total", "limit", "slack")
 
 
 def load_rules(path: str | Path) -> Rules:
@@ -49,6 +50,7 @@ def parse_rules(table: Mapping[str, Any]) -> Rules:
         limits=limits,
         allow=_strings(table, "allow"),
         ignore=_strings(table, "ignore"),
+        keys=_strings(table, "keys"),
         slack=_number(table, "slack") if "slack" in table else Rules.slack,
     )
 

@@ -183,6 +183,7 @@ def test_rules_come_from_a_file(tmp_path):
     path = tmp_path / "drift.toml"
     path.write_text(
         """
+        keys = ["!**.position_ids"]
         ignore = ["retyped"]
         allow = ["**.attn2.**"]
         slack = 0.1
@@ -201,6 +202,7 @@ def test_rules_come_from_a_file(tmp_path):
         allow=["**.attn2.**"],
         ignore=["retyped"],
         slack=0.1,
+        keys=["!**.position_ids"],
     )
 
 
