@@ -105,6 +105,15 @@ def test_components_of_a_folder_have_their_names_in_front(folder):
     assert next(iter(checkpoint)) == "unet.down.to_k"
 
 
+def test_where_components_disagree_the_first_ones_metadata_counts(folder):
+    """Of the UNet, not of the VAE."""
+    for part in ("unet", "vae"):
+        path = folder / part / "diffusion_pytorch_model.safetensors"
+        save_file({"w": torch.zeros(1)}, path, metadata={"format": "pt", "part": part, part: "1"})
+    expected = {"format": "pt", "part": "unet", "unet": "1", "vae": "1"}
+    assert Checkpoint(folder).metadata == expected
+
+
 def test_which_of_two_variants_is_asked(folder):
     save(folder / "image_encoder/model.bf16.safetensors", wpe=7)
     assert "which of model.bf16.safetensors, model.fp16.safetensors?" in refusal(folder)

@@ -142,6 +142,8 @@ def test_a_copy_keeps_the_identity(tmp_path):
     save_file({"w": torch.zeros(2)}, path, metadata={"sshs_model_hash": "1"})
     write_edited(out, Checkpoint(path), {})
     assert Checkpoint(out).metadata == {"sshs_model_hash": "1"}
+    write_edited(out, Checkpoint(path), {"w": np.ones(2)}, force=True)
+    assert Checkpoint(out).metadata == {}
 
 
 def test_says_what_it_wrote(base, tmp_path):
