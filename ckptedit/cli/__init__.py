@@ -17,7 +17,10 @@ from typer.core import TyperGroup
 from ckptedit.errors import CkptError
 
 # names of modules in this folder, each with a function of the same name, as work goes
-COMMANDS = ["demo", "info", "sample", "project", "erase", "diff", "eval", "merge"]
+# fmt: off
+COMMANDS = ["demo", "info", "sample", "project", "erase", "diff", "eval", "merge", "apply",
+            "export"]
+# fmt: on
 
 HIDDEN = ["train_mini"]  # for those who develop the tool
 
@@ -50,7 +53,7 @@ class ErrorsToExit(TyperGroup):
             typer.echo(f"error: {message}", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            typer.echo("interrupted; nothing was written", err=True)
+            typer.echo("error: interrupted; nothing was written", err=True)
             raise typer.Exit(130) from None
 
 
