@@ -6,6 +6,7 @@ the command line knows by name.
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -16,7 +17,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from ckptedit.families import MINI, SD1, Blocks, Family, to_ldm
 from ckptedit.text.tokenizer import byte_alphabet
 
-WORDS = "a the in of style photo painting cat dog castle tree van gogh monet hokusai empty"
+WORDS = """something castle a an the in of by style photo painting picture image artwork beautiful
+showing cat dog tree van gogh monet hokusai empty"""
 UNET = {
     "_class_name": "UNet2DConditionModel",
     "sample_size": 8,
@@ -72,16 +74,23 @@ def tiny_tokenizer() -> CLIPTokenizer:
     tokens = [*alphabet, *(letter + "</w>" for letter in alphabet)]
     merges: list[tuple[str, str]] = []
     for word in WORDS.split():
-        parts = [*word[:-1], word[-1] + "</w>"]
+        parts = _pieces(word, merges)
         while len(parts) > 1:
-            pair = (parts[0], parts[1])
-            parts = ["".join(pair), *parts[2:]]
-            if pair not in merges:
-                merges.append(pair)
-                tokens.append("".join(pair))
+            merges.append((parts[0], parts[1]))
+            parts = [parts[0] + parts[1], *parts[2:]]
+            tokens.append(parts[0])
     tokens += ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=16)
+
+
+def _pieces(word: str, merges: list[tuple[str, str]]) -> list[str]:
+    """What byte pair encoding makes of a word with the merges so far."""
+    parts = [*word[:-1], word[-1] + "</w>"]
+    while known := [pair for pair in pairwise(parts) if pair in merges]:
+        i = list(pairwise(parts)).index(min(known, key=merges.index))
+        parts[i : i + 2] = [parts[i] + parts[i + 1]]
+    return parts
 
 
 def text_config() -> dict[str, object]:
