@@ -1,6 +1,6 @@
 """Draws what recipes/six-styles.sh measured: a figure of curves, and a table in Markdown.
 
-    python recipes/plot_six_styles.py runs/six-styles docs/six-styles.png > docs/six-styles.md
+python recipes/plot_six_styles.py runs/six-styles docs/six-styles.png > docs/six-styles.md
 """
 
 import json
@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
+
+from ckptedit.diffusion import noises_for, open_model, sample
+from ckptedit.diffusion.grid import grid, save_png
+from ckptedit.evaluate.suite import Cell
 
 ARMS = {  # folder's name -> label, colour
     "none": ("no guard", "#888888"),
@@ -25,15 +30,39 @@ PANELS = (
 )
 
 
+SHOWN = (  # style, object, what it is in the study
+    ("Van Gogh", "Cat", "erased first"),
+    ("Sketch", "House", "erased last"),
+    ("Monet", "Cat", "retained, shown"),
+    ("Kandinsky", "Fish", "retained, shown"),
+    ("Woodcut", "Castle", "retained, never shown"),
+    ("Patchwork", "Guitar", "retained, never shown"),
+    ("Photo", "Butterfly", "photo, the anchor"),
+)
+
+
+def pictures(folder: Path, target: Path) -> None:
+    """A row per prompt; the base model, then every arm after its last request."""
+    cells = [Cell(style, thing, 0) for style, thing, _ in SHOWN]
+    last = {arm: max(folder.glob(f"{arm}.[0-9].safetensors"), default=None) for arm in ARMS}
+    files = {"base": folder / "base.safetensors"}
+    files |= {ARMS[arm][0]: path for arm, path in last.items() if path}
+    columns = []
+    for path in files.values():
+        model = open_model(path)
+        noise = noises_for(model.latent_shape, [cell.key for cell in cells])
+        columns.append(sample(model, [cell.prompt for cell in cells], noise=noise))
+    labels = [f"{cell.prompt}  ({row[2]})" for cell, row in zip(cells, SHOWN, strict=True)]
+    save_png(grid(np.stack(columns, 1), rows=labels, columns=list(files)), target, force=True)
+
+
 def rows(folder: Path, arm: str) -> list[dict[str, float]]:
     """One dictionary a request, in order."""
     found = []
     for path in sorted(folder.glob(f"{arm}.[0-9].eval.json")):
         scores = json.loads(path.read_text())
         drift = json.loads(Path(str(path).replace(".eval.", ".diff.")).read_text())
-        changed = [t for t in drift["tensors"] if t["l2"]]
-        base = sum((t["l2"] / t["relative"]) ** 2 for t in changed) ** 0.5
-        found.append({**scores, "drift": drift["total"]["l2"] / base})
+        found.append({**scores, "drift": drift["total"]["relative"]})
     return found
 
 
@@ -57,6 +86,7 @@ def main(folder: Path, picture: Path) -> None:
     axes[0].legend(fontsize=7, loc="lower left")
     figure.tight_layout()
     figure.savefig(picture, dpi=110)
+    pictures(folder, picture.with_name(f"{picture.stem}-grid.png"))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ for arm in "${arms[@]}"; do
       --neighbors 0 --retain "@$here/shown-styles.txt" --lexicon "$here/shown-lexicon.txt" \
       ${guards[$arm]} --quiet --json -o "$stem.safetensors" > "$stem.erase.json"
     [ -s "$stem.diff.json" ] ||
-      ckptedit diff "$folder/base.safetensors" "$stem.safetensors" --json > "$stem.diff.json" || [ $? = 1 ]
+      ckptedit diff "$folder/base.safetensors" "$stem.safetensors" --keys '**.attn2.to_[kv].weight' \
+        --json > "$stem.diff.json" || [ $? = 1 ]
     [ -s "$stem.eval.json" ] ||
       ckptedit eval "$stem.safetensors" --companions 8 --steps 12 --quiet --json > "$stem.eval.json"
     current=$stem.safetensors

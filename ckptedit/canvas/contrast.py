@@ -103,8 +103,8 @@ def spread_text(
     pool: Pool,
     state: Path,
     *,
-    steps: int = 1000,
-    spread: float = 0.5,
+    steps: int = 450,
+    spread: float = 0.7,
     track: Track = silent,
 ) -> Contrast:
     """The text tower alone, towards embeddings that fill many directions.

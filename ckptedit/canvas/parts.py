@@ -47,7 +47,7 @@ def train_judge(
 
 
 def train_vae(
-    pool: Pool, state: Path, *, steps: int = 2500, device: str = "cpu", track: Track = silent
+    pool: Pool, state: Path, *, steps: int = 1500, device: str = "cpu", track: Track = silent
 ) -> nn.Module:
     """An autoencoder 64 x 64 x 3 -> 16 x 16 x 4, its latents scaled as SD1's are."""
     torch.manual_seed(2)
