@@ -106,6 +106,7 @@ MALFORMED = {
     "padded with NUL": (raw_file(b"{}" + bytes(6)), "not valid JSON", True),
     "leading space": (raw_file(" {}"), "does not start with", False),
     "unknown field": (raw_file({"a": F32 | {"more": 1}}, EIGHT), "only", False),
+    "beyond numpy": (raw_file({"a": tensor(0, 0, shape=[0, 2**63])}), "too large", False),
     "65 dimensions": (raw_file({"a": F32 | {"shape": [1] * 64 + [2]}}, EIGHT), "shape", False),
 }
 

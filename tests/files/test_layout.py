@@ -215,11 +215,12 @@ def test_a_tensor_in_two_shards_is_refused(shards):
     assert "has, unknown to the index, the tensor b" in refusal(shards)
 
 
-def test_a_wrong_total_size_is_refused(shards):
+@pytest.mark.parametrize("total", [71, 73])
+def test_a_wrong_total_size_is_refused(shards, total):
     index = json.loads(shards.read_text())
-    index["metadata"]["total_size"] = 71
+    index["metadata"]["total_size"] = total
     shards.write_text(json.dumps(index))
-    assert refusal(shards).endswith("its total_size is 71, but the shards hold 72 bytes")
+    assert refusal(shards).endswith(f"its total_size is {total}, but the shards hold 72 bytes")
 
 
 def test_a_missing_total_size_and_one_as_float_are_fine(shards):
