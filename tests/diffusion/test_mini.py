@@ -1,4 +1,4 @@
-"""mini's own folder: its architecture with random weights runs as in diffusers, by its own name."""
+"""mini runs in diffusers as it runs here: as it ships, and its architecture with random weights."""
 
 from pathlib import Path
 
@@ -9,11 +9,14 @@ from tiny_model import mini_config, random_mini
 
 from ckptedit.diffusion import decode, noises_for, open_model, sample_latents
 from ckptedit.families import MINI, blocks_of, kv_weights
+from ckptedit.families.mini import CHECKPOINT
 from ckptedit.files import Checkpoint
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["shipped", "random"])
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    if request.param == "shipped":
+        return CHECKPOINT
     return random_mini(tmp_path_factory.mktemp("mini") / "mini.safetensors")
 
 
