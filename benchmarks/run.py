@@ -19,6 +19,7 @@ BENCHMARKS = Registry(
     {
         "diff": "benchmarks.diff:diff",
         "merge": "benchmarks.merge:merge",
+        "apply": "benchmarks.apply:apply",
     },
 )
 
