@@ -84,6 +84,14 @@ def test_tensors_that_no_edit_touches_are_copied_bit_by_bit(run, make, base):
     assert report.tensors["merged"] == len(FLOATS) - 2  # KEY is equal, and one is empty
 
 
+@pytest.mark.parametrize("method", ["task", "ties"])
+def test_an_edit_that_leaves_a_tensor_alone_adds_nothing_to_it(run, make, base, edits, method):
+    without = make("without", 2, {KEY: ("F16", numbers(base)[KEY])})
+    alone = stored(run(edits[:1], "alone", method=method)[1])
+    assert stored(run([edits[0], without], method=method)[1])[KEY] == alone[KEY]
+    assert stored(run([without, edits[0]], method=method)[1])[KEY] == alone[KEY]
+
+
 def test_edits_equal_to_the_base_write_the_base(run, base):
     report, out = run([base, base])
     assert stored(out) == stored(base)

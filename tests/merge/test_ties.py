@@ -121,6 +121,7 @@ def test_compat_takes_the_other_tools_choices(compat, expected):
 def test_reference_gives_a_cancelled_vote_the_sign_most_elected():
     assert merged([[2, 3, 3], [-2, 3, 3]], density=1, compat="reference") == [2, 3, 3]
     assert merged([[2, -3, -3], [-2, -3, -3]], density=1, compat="reference") == [-2, -3, -3]
+    assert merged([[2, 3, -3], [-2, 3, -3]], density=1, compat="reference") == [-2, 3, -3]
 
 
 @pytest.mark.parametrize("compat", ["mergekit", "peft"])
