@@ -86,7 +86,7 @@ def _split(specs: Specs, limit: int) -> list[Specs]:
     shards: list[list[Spec | TensorInfo]] = [[]]
     used = 0
     for spec in specs:
-        if shards[-1] and used + spec.nbytes > limit:
+        if used and used + spec.nbytes > limit:
             shards.append([])
             used = 0
         shards[-1].append(spec)

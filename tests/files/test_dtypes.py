@@ -24,14 +24,23 @@ def by_torch(raw: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Equal including the sign of zero; NaN equals NaN."""
-    return bool(np.array_equal(a, b, equal_nan=True) and (np.signbit(a) == np.signbit(b)).all())
+    """Equal including the sign of zero; NaN equals NaN, whatever its sign."""
+    signs = (np.signbit(a) == np.signbit(b)) | np.isnan(a)
+    return bool(np.array_equal(a, b, equal_nan=True) and signs.all())
 
 
 @pytest.mark.parametrize("dtype", NARROW)
 def test_every_stored_value_decodes_as_in_torch(dtype):
     raw = every_pattern(dtype)
     assert same(decode(raw, dtype), by_torch(raw, dtype))
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_a_single_nan_or_inf_decodes_as_in_torch(dtype):
+    patterns = every_pattern(dtype).view(NARROW[dtype].unsigned)
+    for special in patterns[~np.isfinite(decode(patterns.view(np.uint8), dtype))][::97]:
+        raw = np.array([0, 1, special], patterns.dtype).view(np.uint8)
+        assert same(decode(raw, dtype), by_torch(raw, dtype))
 
 
 @pytest.mark.parametrize("dtype", NARROW)

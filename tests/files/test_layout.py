@@ -130,31 +130,33 @@ def test_a_folder_of_pickles_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "shard",
+    "shard, reason",
     [
-        "../outside.safetensors",
-        "sub/../../outside.safetensors",
-        "/tmp/outside.safetensors",
-        "..\\outside.safetensors",
-        "sub/inside.safetensors",
-        "https://example.org/outside.safetensors",
-        "model\0.safetensors",
-        "model-1.bin",
-        "..",
-        ".",
-        "",
-        ".safetensors",
-        "missing.safetensors",
-        5,
-        None,
-        ["model-1.safetensors"],
+        ("../outside.safetensors", "leaves the folder"),
+        ("sub/../../outside.safetensors", "leaves the folder"),
+        ("/tmp/outside.safetensors", "leaves the folder"),
+        ("..\\outside.safetensors", "leaves the folder"),
+        ("sub/inside.safetensors", "leaves the folder"),
+        ("https://example.org/outside.safetensors", "leaves the folder"),
+        ("model\0.safetensors", "leaves the folder"),
+        ("..", "does not end in .safetensors"),
+        (".", "leaves the folder"),
+        ("", "does not end in .safetensors"),
+        (".safetensors", "does not end in .safetensors"),
+        ("model-1.bin", "does not end in .safetensors"),
+        ("missing.safetensors", "the shard missing.safetensors is missing"),
+        (5, "the shard of a is not a name"),
+        (None, "the shard of a is not a name"),
+        (["model-1.safetensors"], "the shard of a is not a name"),
     ],
 )
-def test_a_shard_name_is_a_plain_name_in_the_folder(shards, shard):
+def test_a_shard_name_is_a_plain_name_in_the_folder(shards, shard, reason):
     save(shards.parent.parent / "outside.safetensors", a=1)
     save(shards.parent / "sub/inside.safetensors", a=1)
+    save(shards.parent / "..\\outside.safetensors", a=1)
+    save(shards.parent / ".safetensors", a=1)
     write_index(shards.parent, {"a": shard})
-    assert "shard" in refusal(shards)
+    assert reason in refusal(shards)
 
 
 def test_a_shard_may_not_be_a_link_out_of_the_folder(shards):

@@ -259,6 +259,14 @@ def test_transformers_finds_the_shards_of_our_index(base, tmp_path):
     assert len(paths) == 4 and sorted(metadata["all_checkpoint_keys"]) == sorted(tensors())
 
 
+def test_shards_are_filled_to_the_last_byte(tmp_path):
+    specs = [Spec(str(i), "U8", (count,)) for i, count in enumerate([0, 50, 50, 120, 0, 99, 1])]
+    data = [bytes(spec.nbytes) for spec in specs]
+    path = write(tmp_path / "out.safetensors", specs, data, {}, shard_size=100).path
+    files = [info.file for _, info in Checkpoint(path).items()]
+    assert files == [0, 0, 0, 1, 2, 2, 2]
+
+
 def test_what_fits_into_one_file_is_one_file(base, tmp_path):
     out = tmp_path / "out.safetensors"
     assert write_edited(out, Checkpoint(base), {}, shard_size=10**6).path == out
@@ -324,6 +332,7 @@ def test_a_folder_becomes_a_folder(folder, tmp_path):
     base, out = Checkpoint(folder), tmp_path / "out"
     (folder / ".cache").mkdir()
     (folder / ".cache/x").touch()
+    (folder / "unet/diffusion_pytorch_model.safetensors.index.fp16.json").write_text("{}")
     line = ledger.entry("erase", {}, base.data_sha256())
     edits = {"unet.down.to_k": np.zeros((2, 3)), "text_encoder_2.head": np.ones((2, 3))}
     written = write_edited(out, base, edits, metadata=ledger.append(base.metadata, line))
@@ -335,8 +344,8 @@ def test_a_folder_becomes_a_folder(folder, tmp_path):
     assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} == {
         str(p.relative_to(folder))
         for p in folder.rglob("*")
-        if p.is_file() and "fp16" not in p.parent.name and ".cache" not in p.parts
-    } - {"unet/diffusion_pytorch_model.fp16.safetensors"}
+        if p.is_file() and ".cache" not in p.parts and ("fp16" not in p.name or "image" in str(p))
+    }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pipe"]
 
 
@@ -406,6 +415,13 @@ def test_diffusers_and_transformers_read_an_edited_file_with_its_ledger(tmp_path
     from transformers.modeling_utils import load_state_dict
 
     assert torch.equal(load_state_dict(str(tmp_path / "out.safetensors"))["w"], torch.ones(2))
+
+
+def test_what_names_an_edited_component_goes(folder, tmp_path):
+    path = folder / "vae/diffusion_pytorch_model.safetensors"
+    save_file({"conv": torch.ones(2, 3)}, path, metadata={"sshs_model_hash": "1", "a": "2"})
+    write_edited(tmp_path / "out", Checkpoint(folder), {"vae.conv": np.zeros((2, 3))})
+    assert Checkpoint(tmp_path / "out" / path.relative_to(folder)).metadata == {"a": "2"}
 
 
 def test_component_files_keep_their_own_metadata(folder, tmp_path):
