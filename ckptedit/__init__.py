@@ -5,7 +5,18 @@ use, so that `import ckptedit` costs nothing.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ckptedit.deltas import apply, export, read_delta, write_delta
+    from ckptedit.diff.run import diff_files as diff
+    from ckptedit.diffusion import open_model, sample
+    from ckptedit.erase.erase import erase
+    from ckptedit.evaluate.evaluate import evaluate
+    from ckptedit.families.info import info
+    from ckptedit.files import Checkpoint
+    from ckptedit.merge.run import merge_files as merge
+    from ckptedit.text import project
 
 __version__ = "0.1.0"
 
@@ -20,13 +31,18 @@ PUBLIC = {
     "sample": "ckptedit.diffusion",
     "write_delta": "ckptedit.deltas",
 }
+ROOMS = ("diff", "erase", "evaluate", "merge")  # callable packages: see rooms.py
 
 __all__ = [
     "PUBLIC",
     "Checkpoint",
     "apply",
+    "diff",
+    "erase",
+    "evaluate",
     "export",
     "info",
+    "merge",
     "open_model",
     "project",
     "read_delta",
@@ -36,6 +52,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in ROOMS:
+        return import_module(f"ckptedit.{name}")
     if name not in PUBLIC:
         raise AttributeError(f"module 'ckptedit' has no attribute {name!r}")
     return getattr(import_module(PUBLIC[name]), name)

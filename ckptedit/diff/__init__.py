@@ -9,6 +9,7 @@ from ckptedit.diff.gates import Judgement, Limit, Rules, Verdict, judge, require
 from ckptedit.diff.norms import Figures, Sums
 from ckptedit.diff.report import Group, Report, Reshaped, TensorDiff
 from ckptedit.diff.run import diff_files, opened
+from ckptedit.rooms import make_callable
 
 __all__ = [
     "Figures",
@@ -28,3 +29,5 @@ __all__ = [
     "opened",
     "require_matches",
 ]
+
+make_callable(__name__, "ckptedit.diff.run:diff_files")

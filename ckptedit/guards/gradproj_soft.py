@@ -21,7 +21,7 @@ from ckptedit.text.subspace import second_moment, soft_directions
 class GradProjSoft(Guard):
     """rank: directions to write in, 1 or more; ridge: of the average energy of a direction, > 0."""
 
-    def __init__(self, *, rank: int = 8, ridge: float = 0.01) -> None:
+    def __init__(self, *, rank: int = 4, ridge: float = 1e-3) -> None:
         if rank < 1:
             raise BadParam(f"rank must be 1 or more, got {rank}")
         if not ridge > 0:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from ckptedit.registry import Registry
+from ckptedit.rooms import make_callable
 
 METHODS = Registry(
     "merge method",
@@ -41,3 +42,6 @@ def __getattr__(name: str) -> Any:
     if name not in PUBLIC:
         raise AttributeError(f"module 'ckptedit.merge' has no attribute {name!r}")
     return getattr(import_module(PUBLIC[name]), name)
+
+
+make_callable(__name__, "ckptedit.merge.run:merge_files")
