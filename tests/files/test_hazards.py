@@ -369,6 +369,18 @@ def test_stdout_gets_the_same_bytes_as_a_file(old, monkeypatch):
     assert stdout.buffer.getvalue() == old.read_bytes()
 
 
+def test_a_stdout_that_takes_a_little_at_a_time_gets_everything(old, monkeypatch):
+    class Little(io.BytesIO):
+        def write(self, data):
+            return super().write(bytes(data[:7]))
+
+    stdout = io.TextIOWrapper(Little())
+    monkeypatch.setattr(sys, "stdout", stdout)
+    write_edited("-", Checkpoint(old), {})
+    monkeypatch.undo()
+    assert stdout.buffer.getvalue() == old.read_bytes()
+
+
 def test_a_reader_that_goes_away_is_an_error(tmp_path):
     code = """if True:
         from ckptedit.errors import WriteFailed
