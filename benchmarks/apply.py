@@ -15,7 +15,7 @@ COPY = 'cp "$0" "$1.new" && sync "$1.new" && mv -f "$1.new" "$1"'
 
 
 def apply(data: Path, runs: int, subset: bool) -> Iterator[Timing | Bar]:
-    """data: the folder for the files, 13 GB; subset: a fifth of the size, for a busy machine."""
+    """data: the folder for the files, 13 GB; subset: two fifths of the size, for a busy machine."""
     size = "small" if subset else "large"
     base, delta, copy, out = (
         str(data / f"apply-{size}-{name}.safetensors") for name in ("base", "delta", "copy", "out")

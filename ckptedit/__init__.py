@@ -8,7 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ckptedit.deltas import apply, export, read_delta, write_delta
+    from ckptedit.deltas.apply import apply
+    from ckptedit.deltas.delta import read_delta
+    from ckptedit.deltas.export import export
+    from ckptedit.deltas.make import write_delta
     from ckptedit.diff.run import diff_files as diff
     from ckptedit.diffusion import open_model, sample
     from ckptedit.erase.erase import erase
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from ckptedit.families.info import info
     from ckptedit.files import Checkpoint
     from ckptedit.merge.run import merge_files as merge
-    from ckptedit.text import project
+    from ckptedit.text.project import project
 
 __version__ = "0.1.0"
 

@@ -7,7 +7,7 @@ parameters. Understood are float, int, str, bool, Literal choices, and `X | None
 import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from ckptedit.errors import BadParam
 
@@ -40,15 +40,17 @@ def assignments(texts: Iterable[str]) -> dict[str, str]:
 def typed(function: Callable[..., Any], given: Mapping[str, Any], what: str) -> dict[str, Any]:
     """Checks and converts hyperparameters that a user gave as text, or as values already.
 
+    function: or a class, whose hyperparameters are those of its constructor
     what: the function as messages call it, "ties"
     Raises BadParam for an unknown name or a value that is not of its type.
     """
-    known, hints = hyperparameters(function), get_type_hints(function)
+    known = hyperparameters(function)
+    hints = inspect.signature(function, eval_str=True).parameters
     for name in given:
         if name not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise BadParam(f"{what} has no parameter {name}; {has}")
-    return {name: convert(value, hints[name], name) for name, value in given.items()}
+    return {name: convert(value, hints[name].annotation, name) for name, value in given.items()}
 
 
 def convert(value: Any, hint: Any, name: str) -> Any:

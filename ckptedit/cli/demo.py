@@ -1,11 +1,11 @@
 """`ckptedit demo`: something real to work on."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ckptedit.cli.output import as_json
+from ckptedit.errors import BadParam
 
 
 def demo(
@@ -25,8 +25,10 @@ def demo(
     from ckptedit.families.mini import CHECKPOINT
     from ckptedit.files import Checkpoint, write_edited
 
+    if json and output == "-":
+        raise BadParam("--json and -o - both want stdout")
     with Checkpoint(CHECKPOINT) as shipped:
         written = write_edited(output, shipped, {}, force=force)
     if output != "-":
-        report = {"output": str(Path(output)), "sha256": written.sha256}
+        report = {"output": output, "sha256": written.sha256}
         typer.echo(as_json(report) if json else output)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ckptedit.cli.output import as_json, default_output, listed, say, tracker
+from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
-    from ckptedit.erase.erase import Erasure
+    from ckptedit.erase.erase import Erasure, Options
 
 NONE = "none"  # --guard none: nothing restrains the edit
 
@@ -31,6 +32,10 @@ def erase(
         list[str] | None,
         typer.Option(help="gradproj:soft, gradproj:hard, distill, or none; repeatable."),
     ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", help="NAME=VALUE of a guard: energy, rank, ridge, weight."),
+    ] = None,
     tokens: Annotated[str, typer.Option(help="What gradproj:hard protects: all, concept.")] = "all",
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
@@ -44,6 +49,9 @@ def erase(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Folder or file, where none ships with the tool.")
     ] = None,
+    delta: Annotated[
+        bool, typer.Option("--delta", help="Write only what changed: <stem>.erase.delta...")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     in_place: Annotated[bool, typer.Option("--in-place", help="Overwrite the input.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
@@ -57,21 +65,26 @@ def erase(
 
     Example: ckptedit erase base.safetensors --concept "Van Gogh" -o edited.safetensors
     """
-    from ckptedit.erase.erase import Options
+    from ckptedit.files import Checkpoint, check_output
+
+    target = output or default_target(ckpt, delta)
+    if json and target == "-":
+        raise BadParam("--json and -o - both want stdout")
+    opened = Checkpoint(ckpt)
+    check_output(target, [opened], force=force, in_place=in_place)
+
     from ckptedit.erase.erase import erase as run
 
-    given: dict[str, Any] = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures}
-    if guard:
-        given["guards"] = tuple(name for name in guard if name != NONE)
-    target = output or str(default_output(ckpt, "erase"))
-    options = Options(seed=seed, tokens=tokens, **{k: v for k, v in given.items() if v is not None})
+    numbers = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures}
+    options = resolve(guard, param, seed=seed, tokens=tokens, **numbers)
     erasure, written = run(
-        ckpt,
+        opened,
         concept,
         target,
         options=options,
         device=device,
         tokenizer=tokenizer,
+        delta=delta,
         force=force,
         in_place=in_place,
         track=tracker(quiet),
@@ -86,6 +99,26 @@ def erase(
         say(line)
     if target != "-":
         typer.echo(as_json(report) if json else target)
+
+
+def default_target(ckpt: str, delta: bool) -> str:
+    """Where the output goes: a delta is one file, whatever the checkpoint is."""
+    if not delta:
+        return str(default_output(ckpt, "erase"))
+    return str(default_output(ckpt, "erase.delta")).removesuffix(".safetensors") + ".safetensors"
+
+
+def resolve(guard: list[str] | None, param: list[str] | None, **given: Any) -> "Options":
+    """The options that the user gave, and the defaults of the rest."""
+    from ckptedit.erase.erase import DEFAULT_GUARDS, Options
+    from ckptedit.guards.parameters import guard_params
+    from ckptedit.params import assignments
+
+    chosen = tuple(dict.fromkeys(name for name in guard or () if name != NONE))
+    guards = chosen if guard else DEFAULT_GUARDS
+    params = guard_params(assignments(param or ()), guards)
+    known = {name: value for name, value in given.items() if value is not None}
+    return Options(guards=guards, params=params, **known)
 
 
 def as_report(erasure: "Erasure", output: str, sha256: str) -> dict[str, Any]:

@@ -28,8 +28,10 @@ def eval(
         int, typer.Option(min=1, help="Objects that a style is drawn with, and the reverse.")
     ] = 10,
     steps: Annotated[int, typer.Option(min=1, help="Solver steps per picture.")] = 16,
-    min_ua: Annotated[float, typer.Option(help="Exit with 1 if UA is lower.")] = 0.0,
-    min_ra: Annotated[float, typer.Option(help="Exit with 1 if RA-I or RA-C is lower.")] = 0.0,
+    min_ua: Annotated[float, typer.Option(min=0, max=1, help="Exit with 1 if UA is lower.")] = 0.0,
+    min_ra: Annotated[
+        float, typer.Option(min=0, max=1, help="Exit with 1 if RA-I or RA-C is lower.")
+    ] = 0.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
@@ -41,10 +43,14 @@ def eval(
 
     Example: ckptedit eval base.erase.safetensors --json
     """
+    from ckptedit.files import Checkpoint
+
+    opened = Checkpoint(ckpt)
+
     from ckptedit.evaluate import evaluate
 
     scores = evaluate(
-        ckpt,
+        opened,
         erased=None if erased is None else listed(erased),
         retain=listed(retain),
         seeds=seeds,
@@ -62,9 +68,9 @@ def eval(
 
 
 def within(scores: "Scores", min_ua: float, min_ra: float) -> bool:
-    """Whether every figure that there is reaches its limit."""
-    limits = ((scores.ua, min_ua), (scores.ra_i, min_ra), (scores.ra_c, min_ra))
-    return all(value is None or value >= limit for value, limit in limits)
+    """Whether the figures reach their limits; what could not be measured reaches none above 0."""
+    kept = [value for value in (scores.ra_i, scores.ra_c) if value is not None]
+    return (scores.ua or 0.0) >= min_ua and min(kept, default=0.0) >= min_ra
 
 
 def tables(scores: "Scores", name: str) -> "Iterable[RenderableType]":

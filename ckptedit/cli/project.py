@@ -43,21 +43,26 @@ def project(
     from ckptedit.files import Checkpoint, check_output
 
     opened = Checkpoint(ckpt)
-    basis = None if against is None else Checkpoint(against)
+    other = None if against is None else Checkpoint(against)
     if output is not None:
-        inputs = [opened, *([] if basis is None else [basis])]
+        inputs = [opened] if other is None else [opened, other]
         check_output(output, inputs, force=force, in_place=False)
 
     from ckptedit import text
 
-    other = None if basis is None else text.read_basis(basis)
+    basis = None if other is None else text.read_basis(other)
     cut = text.Cut(rank=rank, energy=energy)
     found = text.project(
         opened, concept, neighbors=neighbors, tokens=tokens, cut=cut, tokenizer=tokenizer
     )
-    angles = None if other is None else text.angles_between(found.basis, other)
+    angles = None if basis is None else text.angles_between(found.basis, basis)
     if output is not None:
         text.save_subspace(found, output, force=force)
+    show(found, angles, output, json)
+
+
+def show(found: "Subspace", angles: list[float] | None, output: str | None, json: bool) -> None:
+    """Prints the report, the path or the table; nothing where the basis itself went to stdout."""
     if output == "-":
         return
     if json:

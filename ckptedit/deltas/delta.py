@@ -224,7 +224,7 @@ def lora_tensors(
     """The tensors of a low-rank change of a weight of this shape, with alpha = rank: no scale."""
     out, rank = factors.up.shape
     shapes = [(out, rank) + (1,) * (len(shape) - 2), (rank, *shape[1:]), ()]
-    arrays = [factors.up, factors.down, np.float32(rank).reshape(())]
+    arrays = [factors.up, factors.down, np.array(rank, np.float32)]
     keys = [key + suffix for suffix in SUFFIXES["lora"]]
     return [
         (Spec(name, "F32", size), np.ascontiguousarray(array.reshape(size)))

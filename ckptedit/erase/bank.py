@@ -5,6 +5,7 @@ that the student will read and the frozen teacher's predictions that it shall ma
 then costs one forward and one backward pass of the UNet.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,6 @@ from ckptedit.diffusion import Model, noises_for, sample_latents
 from ckptedit.progress import Track, silent
 
 SAMPLING_STEPS = 12
-GUIDANCE = 3.0
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,13 @@ def fill(
 ) -> Rows:
     """Draws `pictures` of the pairs' anchors with the model, and `moments` of denoising of each.
 
-    A picture's pair is drawn at random with the seed; its noise depends on anchor and seed alone.
+    The pairs come in random order, all of them before one comes again.
     """
     rng = torch.Generator().manual_seed(seed)
-    order = torch.cat([torch.randperm(len(pairs), generator=rng) for _ in range(pictures)])
+    rounds = -(-pictures // len(pairs))
+    order = torch.cat([torch.randperm(len(pairs), generator=rng) for _ in range(rounds)])
     chosen = [pairs[int(i)] for i in order[:pictures]]
-    noise = noises_for(model.latent_shape, [(p.anchor, seed, i) for i, p in enumerate(chosen)])
+    noise = noises_for(model.latent_shape, noise_keys([pair.anchor for pair in chosen], seed))
     clean = sample_latents(
         model, [p.anchor for p in chosen], noise=noise, steps=SAMPLING_STEPS, track=track
     ).repeat_interleave(moments, 0)
@@ -77,3 +78,16 @@ def fill(
     parts = list(zip(*(x.split(model.batch) for x in (latents, t, told)), strict=True))
     aim = [model.denoiser(*part).float() for part in track(parts, "teaching")]
     return Rows(latents, t, read, torch.cat(aim))
+
+
+def noise_keys(anchors: Sequence[str], seed: int) -> list[tuple[str | int, ...]]:
+    """What the noise of each picture depends on: its anchor, the seed, and which of its kind it is.
+
+    Not on what else is in the bank, so that two banks draw the same picture of the same anchor.
+    """
+    met: Counter[str] = Counter()
+    keys: list[tuple[str | int, ...]] = []
+    for anchor in anchors:
+        keys.append((anchor, seed, met[anchor]))
+        met[anchor] += 1
+    return keys

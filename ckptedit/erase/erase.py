@@ -1,6 +1,7 @@
 """Erasing concepts from a checkpoint: what stands behind `ckptedit erase`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -9,22 +10,31 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from ckptedit.deltas import Made, Making, write_delta
 from ckptedit.diffusion import Model, choose_threads, kv_parameters, open_model, threads
 from ckptedit.erase import OBJECTIVES
 from ckptedit.erase.bank import Rows, fill
-from ckptedit.erase.measure import Protection, kv_change, protection, relative_drift
-from ckptedit.erase.request import Request, Wish, pairs, resolve, retained_pairs
+from ckptedit.erase.measure import (
+    Protection,
+    kv_change,
+    protection,
+    relative_drift,
+    second_moment,
+)
+from ckptedit.erase.request import Request, Wish, held_out, pairs, resolve, retained_pairs
 from ckptedit.erase.train import train
-from ckptedit.errors import BadCheckpoint, BadParam
+from ckptedit.errors import BadParam
 from ckptedit.families import detect, kv_weights
 from ckptedit.files import Checkpoint, Written, check_output, ledger, write_edited
 from ckptedit.guards import GUARDS
 from ckptedit.guards.guard import Guard, Setting
+from ckptedit.guards.parameters import resolved
+from ckptedit.params import typed
 from ckptedit.progress import Track, silent
-from ckptedit.text.templates import HELD_OUT_FRAMES, prompts_for
 from ckptedit.text.tokens import require_tokens
 from ckptedit.text.vocabulary import vocabulary_moment
 
+AS_TRAINED = 1e-6  # relative error of a delta's low-rank factors: float32's own
 DEFAULT_GUARDS = ("gradproj:soft", "distill")
 
 
@@ -43,7 +53,7 @@ class Options:
     guards: Sequence[str] = DEFAULT_GUARDS
     tokens: str = "all"
     steps: int = 150
-    lr: float = 2e-3
+    lr: float = 5e-4
     batch: int = 16
     seed: int = 0
     pictures: int = 40
@@ -52,6 +62,8 @@ class Options:
 
     def check(self) -> None:
         """Raises BadParam for what is out of range, UnknownName for what is not registered."""
+        if not 0 <= self.seed < 2**63:
+            raise BadParam(f"seed must be in 0..2^63-1, not {self.seed}")
         for name in ("steps", "batch", "pictures", "moments"):
             if getattr(self, name) < 1:
                 raise BadParam(f"{name} must be 1 or more, not {getattr(self, name)}")
@@ -60,12 +72,23 @@ class Options:
         require_tokens(self.tokens)
         OBJECTIVES[self.objective]
         for guard in self.guards:
-            GUARDS[guard]
+            make_guard(guard, self)
+        for guard in self.params:
+            if guard not in self.guards:
+                raise BadParam(f"there are parameters for the guard {guard!r}, which is not in use")
+
+    def facts(self) -> dict[str, Any]:
+        """What the ledger keeps: every option, those of the guards resolved."""
+        return asdict(self) | {"params": resolved(self.guards, self.params)}
 
 
 @dataclass(frozen=True)
 class Erasure:
-    """What an erasure did. deltas: K/V name -> [out, d] float32, before rounding."""
+    """What an erasure did.
+
+    deltas: K/V name -> [out, d] float32, before rounding
+    gram:   [d, d], mean of e eᵀ over the token embeddings of prompts that name the targets
+    """
 
     request: Request
     options: Options
@@ -74,6 +97,7 @@ class Erasure:
     protection: Protection | None
     retain_change: float | None
     target_change: float
+    gram: Tensor
     seconds: float
 
     def ledger_facts(self) -> dict[str, Any]:
@@ -93,14 +117,16 @@ def erase(
     options: Options = Options(),
     device: str = "auto",
     tokenizer: Path | None = None,
+    delta: bool = False,
     force: bool = False,
     in_place: bool = False,
     track: Track = silent,
     **wish: Any,
-) -> tuple[Erasure, Written]:
+) -> tuple[Erasure, Written | Made]:
     """Erases concepts and writes the edited checkpoint.
 
     concepts: one or more of one kind, erased together
+    delta:    writes what changed instead, as a delta file of the unrounded changes
     wish:     kind, anchor, retain, neighbors, lexicon, as in `Wish`
     Raises CkptError for whatever the user can mend; then nothing is written.
     """
@@ -116,11 +142,15 @@ def erase(
     )
     line = ledger.entry(
         "erase",
-        asdict(options),
+        options.facts(),
         opened.data_sha256(),
         seed=options.seed,
         **result.ledger_facts(),
     )
+    if delta:
+        how = Making(tolerance=AS_TRAINED, line=line, gram=result.gram.numpy())
+        changes = {name: change.numpy() for name, change in result.deltas.items()}
+        return result, write_delta(opened, changes, output, how=how, force=force)
     edits = {name: opened.tensor(name).float() + d for name, d in result.deltas.items()}
     metadata = ledger.append(opened.metadata, line)
     return result, write_edited(
@@ -145,7 +175,6 @@ def erase_weights(
     model = open_model(checkpoint, device=device, tokenizer=tokenizer, family=family)
     request = resolve(wish, model.text, model.family, checkpoint.ledger)
     with threads(choose_threads(model.unet)):
-        require_finite(model)
         weights = kv_parameters(model.unet, names)
         model.unet.requires_grad_(False)
         for weight in weights.values():
@@ -166,8 +195,9 @@ def erase_weights(
 
 
 def make_guard(name: str, options: Options) -> Guard:
-    """A guard with its own parameters."""
-    made: Guard = GUARDS[name](**options.params.get(name, {}))
+    """A guard with its own parameters. Raises BadParam for one that is unknown or out of range."""
+    kind = GUARDS[name]
+    made: Guard = kind(**typed(kind, options.params.get(name, {}), name))
     return made
 
 
@@ -190,17 +220,6 @@ def prepare(
         rehearse=_loss(model, objective, again, options) if again else _nothing_kept,
     )
     return setting, _loss(model, objective, rows, options)
-
-
-def require_finite(model: Model) -> None:
-    """Raises BadCheckpoint if a weight of the UNet or the text encoder is NaN or Inf."""
-    for part, module in (("UNet", model.unet), ("text encoder", model.text.transformer)):
-        for name, parameter in module.named_parameters():
-            if not parameter.isfinite().all():
-                raise BadCheckpoint(
-                    f"{model.checkpoint.label}: the {part}'s {name} holds NaN or Inf; "
-                    f"see `ckptedit info`"
-                )
 
 
 def _loss(
@@ -226,7 +245,9 @@ def _counted(model: Model, request: Request, options: Options, prompts: Sequence
     counted = torch.zeros(len(prompts), length, dtype=torch.bool)
     for row, prompt in enumerate(prompts):
         for name in names:
-            if name in prompt:
+            if name not in prompt:
+                continue
+            with suppress(BadParam):  # "art" is in "an artwork", but is no word there
                 counted[row, model.text.positions(prompt, name)] = True
     return counted
 
@@ -244,20 +265,10 @@ def _report(
         name: (weights[name] + delta).to(checkpoint.tensor(name).dtype).float() - weights[name]
         for name, delta in trained.deltas.items()
     }
-    held = {"frames": HELD_OUT_FRAMES}
-    target = model.text.encode(
-        [
-            prompt
-            for t in request.targets
-            for prompt in prompts_for(t.concept, t.kind, request.companions[1::2], **held)
-        ]
-    ).hidden
-    kept = [
-        prompt
-        for concept in request.retain
-        for prompt in prompts_for(concept, request.kind, request.companions[1::2], **held)
-    ]
-    retain = model.text.encode(kept or ["", "a photo"]).hidden
+    target, retain = (
+        model.text.encode(held_out(names, request) or ["", "a photo"]).hidden
+        for names in ([t.concept for t in request.targets], request.retain)
+    )
     return Erasure(
         request=request,
         options=options,
@@ -266,5 +277,6 @@ def _report(
         protection=protection(trained.directions, trained.deltas, stored, retain, target),
         retain_change=kv_change(weights, stored, retain),
         target_change=kv_change(weights, stored, target),
+        gram=second_moment(target),
         seconds=seconds,
     )

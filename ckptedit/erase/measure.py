@@ -53,14 +53,25 @@ def kv_change(weights: Mapping[str, Tensor], deltas: Mapping[str, Tensor], token
     def energy(matrices: Mapping[str, Tensor]) -> float:
         return sum(float((flat @ w.float().T).double().square().sum()) for w in matrices.values())
 
-    return float((energy(deltas) / energy(weights)) ** 0.5)
+    return _ratio(energy(deltas), energy(weights))
 
 
 def relative_drift(weights: Mapping[str, Tensor], deltas: Mapping[str, Tensor]) -> float:
     """‖ΔW‖ / ‖W‖ over all edited weights."""
     moved = sum(float(delta.double().square().sum()) for delta in deltas.values())
     before = sum(float(weights[name].double().square().sum()) for name in deltas)
-    return float((moved / before) ** 0.5)
+    return _ratio(moved, before)
+
+
+def _ratio(part: float, whole: float) -> float:
+    """The ratio of two norms given their squares; nan of nothing."""
+    return float((part / whole) ** 0.5) if whole > 0 else float("nan")
+
+
+def second_moment(tokens: Tensor) -> Tensor:
+    """The mean of e eᵀ over all tokens [n, L, d]: [d, d] float32, on the CPU."""
+    flat = tokens.flatten(0, 1).double().cpu()
+    return (flat.T @ flat / len(flat)).float()
 
 
 def _outside(deltas: Mapping[str, Tensor], reach: Tensor) -> float:

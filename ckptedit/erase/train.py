@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
 import torch
 from torch import Generator, Tensor
@@ -42,6 +43,14 @@ class Confined:
         self.weight.copy_(self.start + self.delta())
 
     @torch.no_grad()
+    def follow(self) -> None:
+        """Takes over what a guard has changed of the weight since `move`, as far as Q allows it."""
+        changed = self.weight - (self.start + self.delta())
+        if changed.any():
+            self.amount.add_(changed if self.directions is None else changed @ self.directions)
+            self.move()
+
+    @torch.no_grad()
     def delta(self) -> Tensor:
         amount = self.amount.detach()
         return amount if self.directions is None else amount @ self.directions.T
@@ -69,14 +78,16 @@ def train(
     """Runs Adam with a cosine rate on the K/V weights of a live model, which it leaves edited.
 
     weights: name -> parameter [out, d]; all others of the model must not require gradients
+    lr:      first step of an entry of W, root mean square, whatever directions W is confined to
     loss_at: the objective on one batch, drawn with the generator it is given
+    Raises BadParam if there is nothing to train, or if the loss becomes NaN or infinite.
     """
     if not weights:
         raise BadParam("there is nothing to train: no cross-attention K/V weights")
     asked = [guard.start(weights, setting) for guard in guards]
     allowed = confine([directions for directions in asked if directions is not None])
     parts = {name: Confined(weight, _on(weight, allowed)) for name, weight in weights.items()}
-    optimizer = torch.optim.Adam([part.amount for part in parts.values()], lr=lr)
+    optimizer = torch.optim.Adam([part.amount for part in parts.values()], lr=lr * _gain(allowed))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=lr / 20)
     rng = torch.Generator().manual_seed(seed)
     losses = [0.0]
@@ -84,6 +95,9 @@ def train(
         loss = loss_at(rng)
         for penalty in (guard.penalty(rng) for guard in guards):
             loss = loss if penalty is None else loss + penalty
+        value = loss.item()
+        if not isfinite(value):
+            raise BadParam(f"the loss is {value} at step {step + 1}; is lr {lr:g} too high?")
         loss.backward()
         for guard in guards:
             guard.after_backward()
@@ -95,9 +109,19 @@ def train(
             part.move()
         for guard in guards:
             guard.after_step()
-        losses.append(loss.item() if step == 0 else 0.9 * losses[-1] + 0.1 * loss.item())
+        for part in parts.values():
+            part.follow()
+        losses.append(value if step == 0 else 0.9 * losses[-1] + 0.1 * value)
     deltas = {name: part.delta().float().cpu() for name, part in parts.items()}
     return Trained(deltas, allowed)
+
+
+def _gain(directions: Tensor | None) -> float:
+    """What a rate for W must be multiplied by to be one for A, Adam moving every entry alike.
+
+    A step of 1 in each of A's k columns moves W's d columns by sqrt(k / d), root mean square.
+    """
+    return 1.0 if directions is None else (len(directions) / directions.shape[1]) ** 0.5
 
 
 def _on(weight: Parameter, directions: Tensor | None) -> Tensor | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ckptedit.diffusion import choose_threads, noises_for, open_model, sample, threads
+from ckptedit.erase.request import erased as targets_of
 from ckptedit.errors import BadParam
 from ckptedit.evaluate.judge import Verdict
 from ckptedit.evaluate.suite import Cell, Suite, plan
@@ -76,10 +77,12 @@ def evaluate(
     if model.family.name != "mini":
         raise BadParam(f"no judge ships for {model.family.name}; one does for mini")
     judge = Verdict()
-    shown = {word for line in opened.ledger for word in line.get("retain", [])}
-    gone = _erased(opened) if erased is None else list(erased)
+    shown = {str(word).lower() for line in opened.ledger for word in line.get("retain", [])}
+    gone = [t.concept for t in targets_of(opened.ledger)] if erased is None else list(erased)
     suite = plan(gone, retain, judge.styles, judge.objects, companions=companions, seeds=seeds)
     cells = suite.cells()
+    if not cells:
+        raise BadParam("nothing is left to draw: every style or every object is erased")
     with threads(choose_threads(model.unet)):
         noise = noises_for(model.latent_shape, [cell.key for cell in cells])
         prompts = [cell.prompt for cell in cells]
@@ -89,16 +92,17 @@ def evaluate(
 
 
 def score(drawn: Sequence[Drawn], suite: Suite, shown: set[str]) -> Scores:
-    """Counts. shown: retained concepts that a guard was told of."""
+    """Counts. shown: retained concepts that a guard was told of, in lower case."""
     kinds = {"style": suite.styles, "object": suite.objects}
     edited = [kind for kind, names in kinds.items() if set(names) & set(suite.erased)]
     per_concept = []
     for kind, names in kinds.items():
         for name in names:
             pictures = _of(drawn, kind, name, suite.erased)
-            role = "erased" if name in suite.erased else "shown" if name in shown else "unseen"
-            accuracy = _share(d.shows(kind) for d in pictures) or 0.0
-            per_concept.append(ConceptScore(name, kind, role, accuracy, len(pictures)))
+            role = _role(name, suite, shown)
+            accuracy = _share(d.shows(kind) for d in pictures)
+            if accuracy is not None:
+                per_concept.append(ConceptScore(name, kind, role, accuracy, len(pictures)))
 
     def mean(roles: Iterable[str]) -> float | None:
         rows = [s for s in per_concept if s.role in roles and s.kind in (edited or kinds)]
@@ -116,6 +120,12 @@ def score(drawn: Sequence[Drawn], suite: Suite, shown: set[str]) -> Scores:
     )
 
 
+def _role(name: str, suite: Suite, shown: set[str]) -> str:
+    if name in suite.erased:
+        return "erased"
+    return "shown" if name.lower() in shown else "unseen"
+
+
 def _of(drawn: Sequence[Drawn], kind: str, name: str, erased: Sequence[str]) -> list[Drawn]:
     """The pictures of a concept beside a companion that is not erased."""
     other = "object" if kind == "style" else "style"
@@ -130,11 +140,6 @@ def _cross(drawn: Sequence[Drawn], suite: Suite, edited: Sequence[str]) -> float
     return _share(
         d.shows(head) for head in heads for d in drawn if getattr(d.cell, head) not in suite.erased
     )
-
-
-def _erased(checkpoint: Checkpoint) -> list[str]:
-    lines = [line for line in checkpoint.ledger if line.get("operation") == "erase"]
-    return [concept for line in lines for concept in line.get("concepts", [])]
 
 
 def _share(hits: Iterable[bool]) -> float | None:

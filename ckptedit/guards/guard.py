@@ -7,6 +7,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Parameter
 
+from ckptedit.errors import BadParam
+
+SAME = 1e-5  # sine of the angle up to which a direction counts as inside a subspace
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -48,12 +52,17 @@ class Guard:
 
 
 def confine(directions: list[Tensor]) -> Tensor | None:
-    """The directions that all of the [d, k_i] allow, as [d, k]; None if there is no restriction."""
+    """The directions that all of the [d, k_i] allow, as [d, k] on the CPU; None if all are free.
+
+    Raises BadParam if they have none in common: then there is nothing to train.
+    """
     if not directions:
         return None
-    allowed = directions[0]
-    for other in directions[1:]:
-        # directions of `allowed` whose projection on `other` keeps its length
+    # float64 from orthonormal columns, so that a cosine tells angles down to SAME apart from zero
+    allowed, *others = (torch.linalg.qr(each.cpu().double()).Q for each in directions)
+    for other in others:
         left, cosines, _ = torch.linalg.svd(allowed.T @ other, full_matrices=False)
-        allowed = allowed @ left[:, cosines > 1 - 1e-4]
-    return allowed
+        allowed = allowed @ left[:, cosines.square() > 1 - SAME**2]
+    if not allowed.shape[1]:
+        raise BadParam("the guards leave no direction in common for the edit; use fewer of them")
+    return allowed.float()

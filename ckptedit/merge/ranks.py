@@ -15,6 +15,7 @@ from ckptedit.merge.stack import Array, Stack, Stretch
 MAGNITUDE = np.uint32((1 << 31) - 1)  # all bits but the sign
 SAMPLE = 1 << 14  # entries that suggest where the k-th largest lies
 PIECE = 1 << 18  # entries that are looked at in one go; fewer are partitioned without a sample
+TOGETHER = 1 << 23  # entries of all task vectors of a tensor that are held at once: 32 MiB
 EVERYTHING = (1 << 63) - 1  # no tensor has so high an index
 
 
@@ -53,6 +54,18 @@ def magnitude_bits(delta: Array) -> Array:
     return delta.view(np.uint32) & MAGNITUDE
 
 
+def cuts_largest(stack: Stack, keep: int) -> list[Cut]:
+    """`cut_largest` of every task vector; those of a small tensor are read together."""
+    edits = range(len(stack.weights))
+    if stack.size * len(edits) > TOGETHER or keep >= stack.size:
+        return [cut_largest(stack, edit, keep) for edit in edits]
+    bits = np.empty((len(edits), stack.size), np.uint32)
+    for stretch in stack.stretches():
+        np.bitwise_and(stretch.deltas.view(np.uint32), MAGNITUDE,
+                       out=bits[:, stretch.start : stretch.stop])  # fmt: skip
+    return [cut_at(row, keep) for row in bits]
+
+
 def cut_largest(stack: Stack, edit: int, keep: int) -> Cut:
     """The cut that keeps exactly the `keep` largest entries of one task vector.
 
@@ -60,7 +73,11 @@ def cut_largest(stack: Stack, edit: int, keep: int) -> Cut:
     """
     if keep >= stack.size:
         return KEEP_ALL
-    bits = gather_bits(stack.stretches([edit]), stack.size)
+    return cut_at(gather_bits(stack.stretches([edit]), stack.size), keep)
+
+
+def cut_at(bits: Array, keep: int) -> Cut:
+    """The cut that keeps the `keep` largest of [size] bit patterns."""
     limit, equals = kth_largest(bits, keep)
     return Cut(limit, nth_equal(bits, limit, equals))
 

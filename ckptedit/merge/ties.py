@@ -91,7 +91,8 @@ def mean_of_agreeing(
     trimmed: n times [m]; elected: [m]; returns [m], 0 where none agrees
     """
     total: Array = np.zeros_like(elected)
-    divisor: Array = np.zeros(len(total), np.float32 if rules.divisor == "weights" else np.uint8)
+    count: Array = np.zeros(len(total), np.uint8 if len(trimmed) < 256 else np.uint32)
+    weight_sum: Array = np.zeros_like(elected)
     outvoted: Array = np.zeros(len(total), bool)
     for delta, weight in zip(trimmed, weights, strict=True):
         along = delta * elected  # positive where it agrees: exact, since elected is -1, 0 or 1
@@ -99,8 +100,13 @@ def mean_of_agreeing(
         outvoted |= along < 0
         along *= agrees if rules.weigh != "after" or weight == 1 else agrees * np.float32(weight)
         total += along
-        divisor += agrees * np.float32(weight) if rules.divisor == "weights" else agrees
-    divisor[divisor == 0] = 1
+        count += agrees.view(np.uint8)
+        if rules.divisor == "weights":
+            weight_sum += agrees * np.float32(weight)
     total *= elected
-    total /= divisor
+    if rules.divisor == "weights":
+        weight_sum[weight_sum == 0] = 1
+        total /= weight_sum
+    else:
+        total /= np.maximum(count, 1)
     return total, int(np.count_nonzero(outvoted))

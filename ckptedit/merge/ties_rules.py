@@ -8,13 +8,14 @@ magnitudes; here it is the one with the lowest index, everything else is the sam
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from ckptedit.errors import BadParam, UnknownName
 from ckptedit.merge.model_ranks import model_cut
-from ckptedit.merge.ranks import KEEP_ALL, KEEP_NONE, Cut, cut_largest
+from ckptedit.merge.ranks import KEEP_ALL, KEEP_NONE, Cut, cuts_largest
 from ckptedit.merge.stack import Stack
 from ckptedit.merge.votes import heads, mass
 
@@ -44,18 +45,17 @@ class Rules:
 
     def cuts(self, stack: Stack, density: float) -> list[Cut]:
         """The trim of each task vector of one tensor."""
-        return [self.cut(stack, edit, density) for edit in range(len(stack.weights))]
-
-    def cut(self, stack: Stack, edit: int, density: float) -> Cut:
+        edits = range(len(stack.weights))
         if density == 1 or stack.size == 0:
-            return KEEP_ALL
+            return [KEEP_ALL for _ in edits]
         if self.scope == "model":
-            limits = model_cut(stack.model, edit, lambda size: self.kept(density, size))
-            cut = limits(stack.name)
+            kept = partial(self.kept, density)
+            cuts = [model_cut(stack.model, edit, kept)(stack.name) for edit in edits]
+        elif keep := self.kept(density, stack.size):
+            cuts = cuts_largest(stack, keep)
         else:
-            keep = self.kept(density, stack.size)
-            cut = cut_largest(stack, edit, keep) if keep else KEEP_NONE
-        return Cut(cut.limit) if self.equals == "all" else cut
+            cuts = [KEEP_NONE for _ in edits]
+        return [Cut(cut.limit) for cut in cuts] if self.equals == "all" else cuts
 
 
 RULES: dict[str, Rules] = {

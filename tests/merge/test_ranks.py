@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from ckptedit.merge import ranks, stack
 from ckptedit.merge.arrays import ArrayStack
 from ckptedit.merge.model_ranks import model_cut
-from ckptedit.merge.ranks import Cut, cut_largest, kth_largest, magnitude_bits
+from ckptedit.merge.ranks import Cut, cut_largest, cuts_largest, kth_largest, magnitude_bits
 
 COARSE = st.integers(-4, 4).map(lambda i: i / 4)  # many equal magnitudes, zeros of both signs
 FINE = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -31,6 +31,14 @@ def test_a_cut_keeps_what_a_stable_sort_keeps(vector, data):
     keep = data.draw(st.integers(1, len(vector)))
     cut = cut_largest(ArrayStack(vector[None]), 0, keep)
     assert np.array_equal(cut.keeps(vector, 0), kept_by_sorting(vector, keep))
+
+
+def test_cuts_that_are_found_together_are_those_found_apart(monkeypatch):
+    rows = np.random.default_rng(0).integers(-5, 5, (3, 500)).astype(np.float32)
+    together = cuts_largest(ArrayStack(rows), 100)
+    monkeypatch.setattr(ranks, "TOGETHER", 0)
+    assert cuts_largest(ArrayStack(rows), 100) == together
+    assert [cut_largest(ArrayStack(rows), i, 100) for i in range(3)] == together
 
 
 @given(vectors(COARSE), st.data())
