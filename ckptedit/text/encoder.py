@@ -59,7 +59,7 @@ class TextEncoder:
 
     def tokens(self, text: str) -> list[int]:
         """The token numbers of a text, without begin, end and padding."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return ids
 
     def require_concept(self, concept: str) -> list[int]:
@@ -103,7 +103,7 @@ class TextEncoder:
         """Prompts to token numbers [n, L] and lengths [n], on the encoder's device."""
         if not prompts:
             raise BadParam("no prompts to encode")
-        rows = self.tokenizer(list(prompts)).input_ids
+        rows = self.tokenizer(list(prompts), verbose=False).input_ids
         lengths = [len(row) for row in rows]
         for prompt, length in zip(prompts, lengths, strict=True):
             if length > self.max_length:
@@ -122,7 +122,7 @@ class TextEncoder:
         Raises BadParam if the concept is not in the prompt word for word.
         """
         wanted = self.require_concept(concept)
-        row: list[int] = self.tokenizer(prompt).input_ids
+        row: list[int] = self.tokenizer(prompt, verbose=False).input_ids
         found = [
             start + offset
             for start in range(len(row) - len(wanted) + 1)
