@@ -1,7 +1,8 @@
 """What an edit changed, as a file of its own. Works without torch."""
 
 from ckptedit.deltas.apply import Applied, Plan, apply, carry_out, plan
-from ckptedit.deltas.delta import Delta, Entry, is_delta, open_delta, read_delta
+from ckptedit.deltas.delta import Delta, is_delta, open_delta, read_delta
+from ckptedit.deltas.entry import Entry
 from ckptedit.deltas.export import Exported, export
 from ckptedit.deltas.make import Made, Making, write_delta
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ckptedit.deltas.change import digest, patched
-from ckptedit.deltas.delta import Delta, is_delta, open_delta, total
+from ckptedit.deltas.delta import Delta, is_delta, open_delta
+from ckptedit.deltas.entry import total
 from ckptedit.deltas.fit import Fit, fit, how_far, require_fit, some
 from ckptedit.deltas.foreign import open_foreign
 from ckptedit.errors import BadCheckpoint, BadParam

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckptedit.deltas.change import Change, Dense, LowRank, Replacement, digest, patched
-from ckptedit.deltas.delta import SUFFIXES, Entry, Form
+from ckptedit.deltas.entry import SUFFIXES, Entry, Form
 from ckptedit.deltas.keys import BIAS, naming
 from ckptedit.deltas.lowrank import NOISE, factorize
 from ckptedit.deltas.sides import Bytes, Edited

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckptedit.deltas.change import LowRank
-from ckptedit.deltas.delta import Delta, Entry, lora_tensors
+from ckptedit.deltas.delta import Delta
+from ckptedit.deltas.entry import Entry, lora_tensors
 from ckptedit.deltas.keys import BIAS, loads_in_uis
 from ckptedit.deltas.labels import hashes, labels
 from ckptedit.deltas.lowrank import factorize, leading, truncate

@@ -1,6 +1,7 @@
 """LoRA and `.diff` files of other tools, as deltas of a base that their keys fit."""
 
-from ckptedit.deltas.delta import Delta, Entry, Form, lora_fits
+from ckptedit.deltas.delta import Delta
+from ckptedit.deltas.entry import Entry, Form, lora_fits
 from ckptedit.deltas.keys import BIAS, WEIGHT, generic, naming
 from ckptedit.errors import BadCheckpoint, DoesNotFit
 from ckptedit.files import Checkpoint, escape

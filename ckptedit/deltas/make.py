@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ckptedit import __version__
 from ckptedit.deltas import delta as file
 from ckptedit.deltas.choose import Chooser
-from ckptedit.deltas.delta import Entry
+from ckptedit.deltas.entry import SUFFIXES, Entry, lora_tensors, total
 from ckptedit.deltas.labels import labels
 from ckptedit.deltas.sides import Changes, Edited, FromChanges, FromCheckpoint
 from ckptedit.errors import BadParam, Incompatible
@@ -66,12 +66,12 @@ class Made:
     @property
     def off(self) -> tuple[int, float]:
         """Entries that applying it leaves other than in the edited checkpoint, and the worst."""
-        return file.total([entry.off for entry in self.entries.values()])
+        return total([entry.off for entry in self.entries.values()])
 
     @property
     def back(self) -> tuple[int, float]:
         """Entries that taking it out again leaves other than in the base, and the worst."""
-        return file.total([entry.back for entry in self.entries.values()])
+        return total([entry.back for entry in self.entries.values()])
 
 
 def write_delta(
@@ -129,14 +129,14 @@ def title(target: str | Path) -> str:
 def tensors(chooser: Chooser, name: str) -> Iterator[tuple[Spec, Any]]:
     """The tensors that describe one change, each with a function that returns its data."""
     entry, info = chooser.entries[name], chooser.base[name]
-    keys = [entry.key + suffix for suffix in file.SUFFIXES[entry.form]]
+    keys = [entry.key + suffix for suffix in SUFFIXES[entry.form]]
     if entry.form == "set":
         yield Spec(keys[0], info.dtype, info.shape), lambda: chooser.side.wanted(name)
         yield Spec(keys[1], info.dtype, info.shape), lambda: chooser.base.raw(name)
     elif entry.form == "diff":
         yield Spec(keys[0], "F32", info.shape), lambda: chooser.side.change(name)
     else:
-        for spec, data in file.lora_tensors(entry.key, chooser.factors[name], info.shape):
+        for spec, data in lora_tensors(entry.key, chooser.factors[name], info.shape):
             yield spec, lambda data=data: data
 
 
@@ -145,7 +145,7 @@ def describe(chooser: Chooser, result: str, how: Making, name: str) -> dict[str,
     base, entries = chooser.base, chooser.entries
     family = chooser.naming.family.name if chooser.naming.family else None
     ranks = [factors.up.shape[1] for factors in chooser.factors.values()]
-    off, back = (file.total([getattr(e, way) for e in entries.values()]) for way in ("off", "back"))
+    off, back = (total([getattr(e, way) for e in entries.values()]) for way in ("off", "back"))
     exact = {"exact": not off[0], "reversible": not back[0], "off": off, "back": back}
     return {
         "format": "pt",
