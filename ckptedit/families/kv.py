@@ -12,6 +12,10 @@ from ckptedit.families.roles import block_role
 
 KV_NAME = re.compile(r"\battn2\.to_([kv])\.weight$")
 
+LDM_MODULES = (
+    "input_blocks.", "middle_block.", "output_blocks.", "time_embed.", "label_emb.", "out.",
+)  # fmt: skip
+
 
 class KV(NamedTuple):
     """name: as stored; block: "IN01", "M00", "OUT03"; role: "k" or "v"."""
@@ -52,7 +56,7 @@ def lora_name(name: str, family: Family) -> str:
             module = name.removeprefix(prefix).removesuffix(".weight")
             break
     table = unet_table(family.blocks)
-    is_ldm = module.startswith(("input_blocks.", "middle_block.", "output_blocks."))
+    is_ldm = module.startswith(LDM_MODULES)
     if family.lora_names == "ldm" and not is_ldm:
         module = translate(module, table)
     elif family.lora_names == "diffusers" and is_ldm:
