@@ -104,7 +104,7 @@ def theirs(content: bytes) -> dict[str, tuple[list[int], bytes]] | None:
         return None
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400)
 @given(content=files() | damaged() | st.binary(max_size=40))
 def test_what_we_accept_the_library_accepts_and_reads_the_same(path, content):
     read = ours(path, content)
@@ -131,7 +131,7 @@ def sound(draw: st.DrawFn) -> bytes:
     return raw_file(text + " " * draw(st.integers(0, 8)), DATA[:begin])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100)
 @given(content=sound())
 def test_sound_files_are_accepted_by_both(path, content):
     read = ours(path, content)
