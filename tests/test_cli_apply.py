@@ -19,6 +19,7 @@ from deltas.conftest import (  # noqa: F401
     numbers,
     stored,
 )  # fmt: skip
+from refusal import refused
 from typer.testing import CliRunner
 
 import ckptedit
@@ -208,10 +209,7 @@ def test_bad_input_is_one_line_and_the_right_status_and_writes_nothing(edit):
     cases = bad_input(*edit)
     before = {path: path.read_bytes() for path in Path().iterdir()}
     for status, message, arguments in cases:
-        result = run("apply", *arguments)
-        assert result.exit_code == status, (message, result.output)
-        assert result.stderr.startswith("error: ") and message in result.stderr, result.stderr
-        assert result.stderr.count("\n") == 1 and result.stdout == ""
+        refused(run("apply", *arguments), message, status)
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 

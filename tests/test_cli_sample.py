@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from refusal import refused
 from tiny_model import random_mini
 from typer.testing import CliRunner, Result
 
@@ -100,12 +101,7 @@ def test_the_picture_goes_to_stdout_on_request(base: Path) -> None:
 def test_what_cannot_be_done_is_one_line_and_status_two(
     base: Path, arguments: list[str], said: str
 ) -> None:
-    done = run(*[str(base) if word == "BASE" else word for word in arguments])
-    assert done.exit_code == 2
-    assert done.stdout == ""
-    assert said in done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+    refused(run(*[str(base) if word == "BASE" else word for word in arguments]), said)
     assert not list(Path().iterdir())
 
 

@@ -9,7 +9,8 @@ from ckptedit.cli.output import as_json, default_output, listed, say, tracker
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
-    from ckptedit.erase.erase import Erasure, Options
+    from ckptedit.erase.erase import Erasure
+    from ckptedit.erase.options import Options
 
 NONE = "none"  # --guard none: nothing restrains the edit
 
@@ -110,7 +111,7 @@ def default_target(ckpt: str, delta: bool) -> str:
 
 def resolve(guard: list[str] | None, param: list[str] | None, **given: Any) -> "Options":
     """The options that the user gave, and the defaults of the rest."""
-    from ckptedit.erase.erase import DEFAULT_GUARDS, Options
+    from ckptedit.erase.options import DEFAULT_GUARDS, Options
     from ckptedit.guards.parameters import guard_params
     from ckptedit.params import assignments
 

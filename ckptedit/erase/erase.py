@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,65 +21,17 @@ from ckptedit.erase.measure import (
     relative_drift,
     second_moment,
 )
+from ckptedit.erase.options import DEFAULTS, Options, make_guard
 from ckptedit.erase.request import Request, Wish, held_out, pairs, resolve, retained_pairs
 from ckptedit.erase.train import train
 from ckptedit.errors import BadParam
 from ckptedit.families import detect, kv_weights
 from ckptedit.files import Checkpoint, Written, check_output, ledger, write_edited
-from ckptedit.guards import GUARDS
-from ckptedit.guards.guard import Guard, Setting
-from ckptedit.guards.parameters import resolved
-from ckptedit.params import typed
+from ckptedit.guards.guard import Setting
 from ckptedit.progress import Track, silent
-from ckptedit.text.tokens import require_tokens
 from ckptedit.text.vocabulary import vocabulary_moment
 
 AS_TRAINED = 1e-6  # relative error of a delta's low-rank factors: float32's own
-DEFAULT_GUARDS = ("gradproj:soft", "distill")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to erase.
-
-    guards:   names of GUARDS, any combination; none: nothing restrains the edit
-    tokens:   which embeddings of retained prompts `gradproj:hard` protects: "concept" or "all"
-    steps:    1 or more; lr: above 0; batch: rows a step, and as many again with `distill`
-    pictures: latents drawn for the bank, for the targets and for what is retained
-    params:   guard -> its own keyword arguments
-    """
-
-    objective: str = "conabl"
-    guards: Sequence[str] = DEFAULT_GUARDS
-    tokens: str = "all"
-    steps: int = 150
-    lr: float = 5e-4
-    batch: int = 16
-    seed: int = 0
-    pictures: int = 40
-    moments: int = 12
-    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def check(self) -> None:
-        """Raises BadParam for what is out of range, UnknownName for what is not registered."""
-        if not 0 <= self.seed < 2**63:
-            raise BadParam(f"seed must be in 0..2^63-1, not {self.seed}")
-        for name in ("steps", "batch", "pictures", "moments"):
-            if getattr(self, name) < 1:
-                raise BadParam(f"{name} must be 1 or more, not {getattr(self, name)}")
-        if not 0 < self.lr < float("inf"):
-            raise BadParam(f"lr must be above 0, not {self.lr}")
-        require_tokens(self.tokens)
-        OBJECTIVES[self.objective]
-        for guard in self.guards:
-            make_guard(guard, self)
-        for guard in self.params:
-            if guard not in self.guards:
-                raise BadParam(f"there are parameters for the guard {guard!r}, which is not in use")
-
-    def facts(self) -> dict[str, Any]:
-        """What the ledger keeps: every option, those of the guards resolved."""
-        return asdict(self) | {"params": resolved(self.guards, self.params)}
 
 
 @dataclass(frozen=True)
@@ -114,7 +66,7 @@ def erase(
     concepts: Sequence[str],
     output: str | Path,
     *,
-    options: Options = Options(),
+    options: Options = DEFAULTS,
     device: str = "auto",
     tokenizer: Path | None = None,
     delta: bool = False,
@@ -126,6 +78,7 @@ def erase(
     """Erases concepts and writes the edited checkpoint.
 
     concepts: one or more of one kind, erased together
+    options:  steps, rate, guards and their parameters; see ckptedit.erase.options
     delta:    writes what changed instead, as a delta file of the unrounded changes
     wish:     kind, anchor, retain, neighbors, lexicon, as in `Wish`
     Raises CkptError for whatever the user can mend; then nothing is written.
@@ -162,7 +115,7 @@ def erase_weights(
     checkpoint: Checkpoint,
     wish: Wish,
     *,
-    options: Options = Options(),
+    options: Options = DEFAULTS,
     device: str = "auto",
     tokenizer: Path | None = None,
     track: Track = silent,
@@ -192,13 +145,6 @@ def erase_weights(
             track=track,
         )
         return _report(checkpoint, model, request, options, trained, monotonic() - began)
-
-
-def make_guard(name: str, options: Options) -> Guard:
-    """A guard with its own parameters. Raises BadParam for one that is unknown or out of range."""
-    kind = GUARDS[name]
-    made: Guard = kind(**typed(kind, options.params.get(name, {}), name))
-    return made
 
 
 def prepare(
