@@ -71,35 +71,22 @@ def erase(
     target = output or default_target(ckpt, delta)
     if json and target == "-":
         raise BadParam("--json and -o - both want stdout")
-    opened = Checkpoint(ckpt)
-    check_output(target, [opened], force=force, in_place=in_place)
+    opened, may = Checkpoint(ckpt), {"force": force, "in_place": in_place}
+    check_output(target, [opened], **may)  # before torch is imported: a mistake shows at once
 
     from ckptedit.erase.erase import erase as run
 
     numbers = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures}
     options = resolve(guard, param, seed=seed, tokens=tokens, **numbers)
     erasure, written = run(
-        opened,
-        concept,
-        target,
-        options=options,
-        device=device,
-        tokenizer=tokenizer,
-        delta=delta,
-        force=force,
-        in_place=in_place,
-        track=tracker(quiet),
-        kind=kind,
-        anchor=anchor,
-        retain=listed(retain),
-        neighbors=neighbors,
-        lexicon=lexicon,
-    )
-    report = as_report(erasure, target, written.sha256)
+        opened, concept, target, options=options, device=device, tokenizer=tokenizer, delta=delta,
+        kind=kind, anchor=anchor, retain=listed(retain), neighbors=neighbors, lexicon=lexicon,
+        track=tracker(quiet), **may,
+    )  # fmt: skip
     for line in [] if quiet else summary(erasure):
         say(line)
     if target != "-":
-        typer.echo(as_json(report) if json else target)
+        typer.echo(as_json(as_report(erasure, target, written.sha256)) if json else target)
 
 
 def default_target(ckpt: str, delta: bool) -> str:
