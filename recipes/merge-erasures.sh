@@ -2,11 +2,11 @@
 # Erasures made apart from each other, merged: which way of merging keeps them all?
 #   recipes/merge-erasures.sh [FOLDER] [METHOD...]
 # Erases three styles from the embedded model, each from the base and none knowing of the others;
-# merges the three by each method, and scores every merge. Writes FOLDER/<style>.safetensors,
+# merges the three by each method, and scores every merge. Writes FOLDER/<style>.delta.safetensors,
 # FOLDER/<method>.safetensors, .merge.json and .eval.json; goes on where it was stopped.
 set -euo pipefail
 folder=${1:-runs/merge-erasures}; shift || true
-methods=("$@"); [ ${#methods[@]} -gt 0 ] || methods=(linear task ties dare della breadcrumbs model-stock)
+methods=("$@"); [ ${#methods[@]} -gt 0 ] || methods=(linear task ties dare della breadcrumbs model-stock fuse)
 targets=("Van Gogh" Hokusai Neon)
 mkdir -p "$folder"
 base=$folder/base.safetensors
@@ -14,8 +14,8 @@ base=$folder/base.safetensors
 
 edits=()
 for target in "${targets[@]}"; do
-  edit=$folder/${target// /-}.safetensors
-  [ -e "$edit" ] || ckptedit erase "$base" --concept "$target" --kind style --quiet -o "$edit"
+  edit=$folder/${target// /-}.delta.safetensors
+  [ -e "$edit" ] || ckptedit erase "$base" --concept "$target" --kind style --delta --quiet -o "$edit"
   edits+=("$edit")
 done
 

@@ -53,17 +53,19 @@ def learn(folder: Path) -> None:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    ends = [letter + "</w>" for letter in alphabet]
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - 256 - 2,  # the trainer makes word ends only for letters it has seen
+        vocab_size=VOCABULARY - 2,
         min_frequency=1,
         end_of_word_suffix="</w>",
         initial_alphabet=alphabet,
+        special_tokens=ends,  # numbered here: the trainer would number them in random order
         show_progress=False,
     )
     tokenizer.train_from_iterator(corpus(), trainer)
     learned = json.loads(tokenizer.to_str())["model"]["merges"]
     merges = [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ")) for pair in learned]
-    tokens = alphabet + [letter + "</w>" for letter in alphabet]
+    tokens = alphabet + ends
     tokens += ["".join(pair) for pair in merges] + [START, END]
     _save(folder, {token: i for i, token in enumerate(dict.fromkeys(tokens))}, merges)
 

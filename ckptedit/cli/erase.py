@@ -149,9 +149,11 @@ def summary(erasure: "Erasure") -> list[str]:
             f"room {held.room:.1%}"
         )
     if held and held.room < LITTLE_ROOM:
+        soft = "gradproj:soft" in erasure.options.guards
+        more = "raise its ridge (-p ridge=0.03)" if soft else "use --guard gradproj:soft"
         lines.append(
             f"warning: only {held.room:.1%} of the target's token energy can be edited; expect it "
-            f"to survive. Retain fewer concepts, or use --guard gradproj:soft --guard distill"
+            f"to survive. Retain fewer concepts, or {more}"
         )
     return lines
 

@@ -159,6 +159,7 @@ def prepare(
     again = fill(model, kept, **size, track=track) if "distill" in options.guards else None
     retain = model.text.encode([pair.prompt for pair in kept])
     setting = Setting(
+        kind=request.kind,
         target=model.text.encode([pair.prompt for pair in wanted]).hidden,
         retain=retain.hidden,
         keep=_counted(model, request, options, [pair.prompt for pair in kept]),

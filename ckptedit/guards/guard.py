@@ -16,6 +16,7 @@ SAME = 1e-5  # sine of the angle up to which a direction counts as inside a subs
 class Setting:
     """What is known before the first step.
 
+    kind:    of what is to be erased, "style" or "object"
     target:  [n, L, d], token embeddings of prompts that name what is to be erased
     retain:  [m, L, d], of prompts that name what must stay (m may be 0), earlier targets included
     keep:    positions whose embeddings count, bool [m, L] for `retain`: all, or the concepts' words
@@ -23,6 +24,7 @@ class Setting:
     rehearse: a batch of retained prompts -> mean squared distance to the frozen teacher, a scalar
     """
 
+    kind: str
     target: Tensor
     retain: Tensor
     keep: Tensor

@@ -18,10 +18,10 @@ from ckptedit.text.lexicon import lexicon
 from ckptedit.text.subspace import second_moment
 from ckptedit.text.templates import KINDS, TRAIN_FRAMES, prompts_for
 
-VERSION = "1"  # of the recipe below; part of the cache's key
+VERSION = "2"  # of the recipe below; part of the cache's key
 BATCH = 64
 SINGLY = 20_000  # prompts; a vocabulary that needs more is shuffled into full prompts instead
-TOKEN_FRAMES = ("{}", "a picture of {}", "a cat in {} style")  # around one token, whatever it is
+TOKEN_FRAMES = ("{}", "a picture of {}", "something in {} style")  # around any one token
 SHUFFLES = 2
 COMPANIONS = 3  # lexicon concepts of the other kind that each concept meets
 

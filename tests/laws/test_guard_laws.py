@@ -26,6 +26,7 @@ def setting(weight: Parameter) -> Setting:
         return ((weight - start) @ retain.flatten(0, 1).T).square().mean()
 
     return Setting(
+        kind="style",
         target=torch.randn(4, 2, DIM, generator=rng),
         retain=retain,
         keep=torch.ones(5, 2, dtype=torch.bool),
