@@ -4,7 +4,6 @@ The edits are two steps long: these tests are about files, words and statuses, n
 """
 
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -189,10 +188,17 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(base, tmp_path):
 def test_an_interrupt_in_mid_training_leaves_nothing(base, tmp_path):
     command = [sys.executable, "-m", "ckptedit", "erase", str(base), "--concept", "Neon"]
     command += ["--steps", "100000", "--pictures", "2", "--batch", "2", "-o", str(tmp_path / "x")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {}) as child:
+
+    def listen() -> None:  # a test run in the background is started with interrupts ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=listen) as child:
         time.sleep(12)
         child.send_signal(signal.SIGINT)
-        _, stderr = child.communicate(timeout=60)
+        try:
+            _, stderr = child.communicate(timeout=60)
+        finally:
+            child.kill()
     assert child.returncode == 130, stderr
     assert not list(tmp_path.iterdir())
 
