@@ -6,7 +6,7 @@ are done again in float64. The result depends on neither threads nor on how BLAS
 OpenBLAS uses one thread for vectors of up to 10 000 elements.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import inf, isfinite, nan, sqrt
 from typing import Any
 
@@ -37,9 +37,18 @@ class Sums:
     dot: float = 0.0  # Σ old·new
 
     def __add__(self, other: "Sums") -> "Sums":
-        both = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Sums)}
-        both["linf"] = largest(self.linf, other.linf)
-        return Sums(**both)
+        return Sums(
+            self.elements + other.elements,
+            self.changed + other.changed,
+            self.old_nonfinite + other.old_nonfinite,
+            self.new_nonfinite + other.new_nonfinite,
+            self.l1 + other.l1,
+            largest(self.linf, other.linf),
+            self.delta2 + other.delta2,
+            self.old2 + other.old2,
+            self.new2 + other.new2,
+            self.dot + other.dot,
+        )
 
 
 @dataclass(frozen=True, slots=True)

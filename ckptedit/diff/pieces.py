@@ -6,6 +6,7 @@ sums are the same for any number of threads, and memory does not grow with the t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from math import nan
 from typing import Any
 
@@ -19,6 +20,7 @@ from ckptedit.files.nonfinite import holds_nonfinite
 
 PIECE = 64 * ROW  # elements measured at a time: what they decode to fits into the caches
 STEP = 1 << 19  # bytes of each file compared at a time
+PEEK = 1 << 14  # bytes compared first: what was edited differs there, and is read again for the sums
 
 EXACT_IN_FLOAT32 = FLOATS - {"F64"}  # integers are rare: they take float64, all of them
 MEASURABLE = FLOATS | NATIVE.keys() - {"C64"}
@@ -49,8 +51,8 @@ class Stored:
 def compare_bytes(old: Checkpoint, new: Checkpoint, name: str, space: Workspace) -> Stored:
     """Whether one tensor, of one dtype and shape, is stored alike in both; stops if it is not."""
     nbytes, dtype, finite = old[name].nbytes, old[name].dtype, True
-    for start in range(0, nbytes, STEP):
-        size = min(STEP, nbytes - start)
+    for start in chain([0], range(PEEK, nbytes, STEP)):
+        size = min(STEP if start else PEEK, nbytes - start)
         before, after = space.raw[:size], space.raw[STEP : STEP + size]
         old.read_into(name, before, start)
         new.read_into(name, after, start)
