@@ -8,5 +8,5 @@ current=base.safetensors
 for concept in "Van Gogh" Hokusai Neon; do
   current=$(ckptedit erase "$current" --concept "$concept" --quiet --force -o "without-${concept// /-}.safetensors")
   ckptedit diff base.safetensors "$current" --keys '**.attn2.to_[kv].weight' --json > drift.json || [ $? = 1 ]
-  python -c 'import json, sys; print(f"{sys.argv[1]}: drift {json.load(open("drift.json"))["total"]["relative"]:.3f}")' "$current"
+  python -c 'import json, sys; print(sys.argv[1], "drift", round(json.load(open("drift.json"))["total"]["relative"], 3))' "$current"
 done

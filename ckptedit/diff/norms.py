@@ -18,6 +18,7 @@ SAFE = (1e-24, 1e37)  # sums of squares that float32 holds to 1e-7, over a row o
 
 ONES = {code: np.ones(ROW, code) for code in "fd"}
 
+Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[Any]  # float32 or float64
 
 

@@ -11,21 +11,19 @@ from math import nan
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ckptedit.diff.norms import ROW, Floats, Sums, moved, stayed
+from ckptedit.diff import kernel
+from ckptedit.diff.norms import ROW, Bytes, Floats, Sums, moved, stayed
 from ckptedit.files import Checkpoint, TensorInfo, decode_into
 from ckptedit.files.dtypes import FLOATS, NATIVE
 from ckptedit.files.nonfinite import holds_nonfinite
 
 PIECE = 64 * ROW  # elements measured at a time: what they decode to fits into the caches
 STEP = 1 << 19  # bytes of each file compared at a time
-PEEK = 1 << 14  # bytes compared first: what was edited differs there, and is read again for the sums
+PEEK = 1 << 14  # bytes compared first: an edited tensor differs there, and is read again anyway
 
 EXACT_IN_FLOAT32 = FLOATS - {"F64"}  # integers are rare: they take float64, all of them
 MEASURABLE = FLOATS | NATIVE.keys() - {"C64"}
-
-Bytes = NDArray[np.uint8]
 
 
 class Workspace:
@@ -71,10 +69,14 @@ def measure_moved(old: Checkpoint, new: Checkpoint, name: str, space: Workspace)
     if not {before.dtype, after.dtype} <= MEASURABLE:
         return Sums(before.numel, before.numel, 0, 0, *[nan] * 6)
     kind, total = _arithmetic(before, after), Sums()
+    compiled = before.dtype == after.dtype and before.dtype in kernel.DTYPES
     for start, used, rows in _pieces(before):
-        values = space.values(kind, rows)
         x = _read(old, before, start, space.raw[: rows * ROW * _width(before)])
         y = _read(new, after, start, space.raw[len(x) : len(x) + rows * ROW * _width(after)])
+        if compiled and (sums := kernel.measured(x, y, before.dtype, used)):
+            total += sums
+            continue
+        values = space.values(kind, rows)
         if before.dtype == after.dtype:  # then both are decoded at once
             decode_into(space.raw[: 2 * len(x)], before.dtype, values[:2].reshape(-1))
             bits = f"u{_width(before)}"
@@ -93,8 +95,11 @@ def measure_equal(checkpoint: Checkpoint, name: str, space: Workspace) -> Sums:
     if info.dtype not in MEASURABLE:
         return Sums(info.numel)
     for start, used, rows in _pieces(info):
-        values = space.values(_arithmetic(info), rows)[0]
         raw = _read(checkpoint, info, start, space.raw[: rows * ROW * _width(info)])
+        if info.dtype in kernel.DTYPES and (sums := kernel.measured(raw, raw, info.dtype, used)):
+            total += sums
+            continue
+        values = space.values(_arithmetic(info), rows)[0]
         decode_into(raw, info.dtype, values.reshape(-1))
         total += stayed(values, used)
     return total

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ckptedit.diff import Figures
+from ckptedit.diff import Figures, kernel
 from ckptedit.errors import BadCheckpoint, BadParam, UnknownName
 from ckptedit.files import Checkpoint
 
@@ -20,6 +20,15 @@ FLOATS = [
     torch.float8_e5m2,
 ]
 INTEGERS = [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8]
+
+
+@pytest.fixture(autouse=True, params=["compiled", "numpy"])
+def way(request, monkeypatch):
+    """Every test of this file runs both ways of measuring a piece."""
+    if request.param == "numpy":
+        monkeypatch.setattr(kernel, "DTYPES", frozenset())
+    elif not kernel.DTYPES:
+        pytest.skip("the kernel was not compiled")
 
 
 def oracle(old: Tensor, new: Tensor) -> Figures:
