@@ -209,7 +209,7 @@ def test_bad_input_is_one_line_and_the_right_status_and_writes_nothing(edit):
     cases = bad_input(*edit)
     before = {path: path.read_bytes() for path in Path().iterdir()}
     for status, message, arguments in cases:
-        refused(run("apply", *arguments), message, status)
+        refused(run("apply", *arguments), message, status=status)
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 

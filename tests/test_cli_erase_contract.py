@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusal import refused
 from typer.testing import CliRunner
 
 from ckptedit.cli import app
@@ -40,16 +41,6 @@ def edited(base) -> Path:
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{path}\n"
     return path
-
-
-def refused(result, *words: str) -> None:
-    """Exit status 2, one line on stderr that holds the words, nothing on stdout."""
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
-    for word in words:
-        assert word in lines[0], lines[0]
 
 
 def test_every_tensor_but_the_keys_and_values_is_byte_identical(base, edited):

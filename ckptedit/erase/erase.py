@@ -22,7 +22,8 @@ from ckptedit.erase.measure import (
     second_moment,
 )
 from ckptedit.erase.options import DEFAULTS, Options, make_guard
-from ckptedit.erase.request import Request, Wish, held_out, pairs, resolve, retained_pairs
+from ckptedit.erase.prompts import held_out, pairs, retained_pairs
+from ckptedit.erase.request import Request, Wish, resolve
 from ckptedit.erase.train import train
 from ckptedit.errors import BadParam
 from ckptedit.families import detect, kv_weights

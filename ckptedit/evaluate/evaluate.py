@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ckptedit.diffusion import choose_threads, noises_for, open_model, sample, threads
-from ckptedit.erase.request import erased as targets_of
+from ckptedit.erase.targets import erased as targets_of
 from ckptedit.errors import BadParam
 from ckptedit.evaluate.judge import Verdict
 from ckptedit.evaluate.suite import Cell, Suite, plan
