@@ -6,9 +6,9 @@ of the room shows them: Markdown, JUnit, a picture. None of it needs torch.
 
 from ckptedit.diff.compare import compare, compared
 from ckptedit.diff.gates import Judgement, Limit, Rules, Verdict, judge, require_matches
-from ckptedit.diff.norms import Figures, Sums
 from ckptedit.diff.report import Group, Report, Reshaped, TensorDiff
 from ckptedit.diff.run import diff_files, opened
+from ckptedit.diff.sums import Figures, Sums
 from ckptedit.rooms import make_callable
 
 __all__ = [

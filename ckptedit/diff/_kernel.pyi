@@ -1,5 +1,5 @@
-from ckptedit.diff.norms import Bytes
+Place = tuple[int, int]
 
 def measure(
-    old: Bytes, new: Bytes, dtype: str, /
+    old: Place, new: Place, nbytes: int, dtype: str, /
 ) -> tuple[int, float, float, float, float, float, float] | None: ...

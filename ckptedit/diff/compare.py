@@ -1,25 +1,20 @@
-"""Compares two checkpoints: bytes first, and values only of what differs."""
+"""Compares two checkpoints, tensor by tensor."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from threading import local
-from typing import TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
-from ckptedit.diff.norms import Sums
-from ckptedit.diff.pieces import (
-    Workspace,
-    compare_bytes,
-    measure_equal,
-    measure_moved,
-)
+from ckptedit.diff import kernel
 from ckptedit.diff.report import Report, Reshaped, TensorDiff
+from ckptedit.diff.sums import Sums
 from ckptedit.errors import BadParam
 from ckptedit.files import Checkpoint
 from ckptedit.globs import select
 from ckptedit.progress import Track, silent
+
+if TYPE_CHECKING:
+    from ckptedit.diff.pieces import Pieces
 
 T = TypeVar("T")
 
@@ -61,62 +56,51 @@ def compared(old: Checkpoint, new: Checkpoint, keys: Sequence[str] = ()) -> list
     return select([*old, *(name for name in new if name not in old)], keys)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    changed: bool
-    sums: Sums | None  # None: equal and finite, and not measured yet
-
-
 class _Pass:
-    """Work on many tensors in a few threads, each with buffers of its own."""
+    """Work on many tensors in a few threads."""
 
     def __init__(self, old: Checkpoint, new: Checkpoint, threads: int, track: Track) -> None:
         self.old, self.new, self.threads, self.track = old, new, threads, track
-        self._local = local()
+
+    @cached_property
+    def _pieces(self) -> "Pieces":
+        """What the kernel does not take. Most comparisons do without, and without numpy."""
+        from ckptedit.diff.pieces import Pieces
+
+        return Pieces(self.old, self.new)
 
     def diffs(self, names: list[str]) -> list[TensorDiff]:
         """Compares tensors of equal shapes.
 
-        The norms of the equal ones are wanted only for the totals of checkpoints that differ: two
-        equal files are read once, at the speed of memory.
+        The norms of the equal ones are wanted only for the totals of checkpoints that differ. The
+        kernel has them anyway; numpy takes a second pass for them, if anything differs.
         """
         found = dict(zip(names, self._each(self._compare, names, "comparing"), strict=True))
-        equal = [name for name in names if found[name].sums is None]
-        norms: Iterable[Sums]
-        if len(equal) < len(names):
-            norms = self._each(self._measure_equal, equal, "measuring the unchanged")
-        else:
-            norms = [Sums(self.old[name].numel) for name in equal]
-        found |= {name: _Found(False, sums) for name, sums in zip(equal, norms, strict=True)}
-        return [self._diff(name, found[name]) for name in names]
+        equal = [name for name in names if found[name][1] is None]
+        if any(changed for changed, _ in found.values()):
+            sums = self._each(self._measure_equal, equal, "measuring the unchanged")
+            found |= {name: (False, each) for name, each in zip(equal, sums, strict=True)}
+        return [self._diff(name, *found[name]) for name in names]
 
-    def _compare(self, name: str, space: Workspace) -> _Found:
-        if self.old[name].dtype == self.new[name].dtype:
-            stored = compare_bytes(self.old, self.new, name, space)
-            if stored.same:
-                return _Found(False, None if stored.finite else self._measure_equal(name, space))
-        return _Found(True, measure_moved(self.old, self.new, name, space))
+    def _compare(self, name: str) -> tuple[bool, Sums | None]:
+        dtype = self.old[name].dtype
+        if dtype == self.new[name].dtype and dtype in kernel.DTYPES:
+            sums = kernel.measured(self.old, self.new, name)
+            if sums:
+                return sums.changed > 0, sums
+        return self._pieces.compare(name)
 
-    def _measure_equal(self, name: str, space: Workspace) -> Sums:
-        return measure_equal(self.old, name, space)
+    def _measure_equal(self, name: str) -> Sums:
+        return self._pieces.measure_equal(name)
 
-    def _diff(self, name: str, found: _Found) -> TensorDiff:
+    def _diff(self, name: str, changed: bool, sums: Sums | None) -> TensorDiff:
         info, dtypes = self.old[name], (self.old[name].dtype, self.new[name].dtype)
-        return TensorDiff(name, info.shape, dtypes, found.sums or Sums(), found.changed)
+        return TensorDiff(name, info.shape, dtypes, sums or Sums(info.numel), changed)
 
-    def _each(
-        self, work: Callable[[str, Workspace], T], names: list[str], label: str
-    ) -> Iterator[T]:
+    def _each(self, work: Callable[[str], T], names: list[str], label: str) -> Iterator[T]:
         """Does the work on each name, in any order; yields the results in the names' order."""
-
-        def run(name: str) -> T:
-            if not hasattr(self._local, "space"):
-                self._local.space = Workspace()
-            with np.errstate(all="ignore"):  # NaN and Inf are counted, not warned of
-                return work(name, self._local.space)
-
         pool = ThreadPoolExecutor(self.threads)
         try:
-            yield from self.track(pool.map(run, names), label, len(names))
+            yield from self.track(pool.map(work, names), label, len(names))
         finally:
             pool.shutdown(cancel_futures=True)

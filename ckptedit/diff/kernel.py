@@ -1,10 +1,12 @@
-"""The compiled way to measure a piece, which passes over it once; numpy takes a dozen passes.
+"""The compiled way to measure a tensor, which passes over it once; numpy takes a dozen passes.
 
 It is built where there is a C compiler that knows vectors (GCC, Clang). Elsewhere, and for dtypes
-that it does not take, `ckptedit.diff.norms` does the same in numpy.
+that it does not take, `ckptedit.diff.pieces` does the same in numpy.
 """
 
-from ckptedit.diff.norms import Bytes, Sums
+from ckptedit.diff.sums import Sums
+from ckptedit.errors import BadCheckpoint
+from ckptedit.files import Checkpoint
 
 try:
     from ckptedit.diff._kernel import measure
@@ -14,13 +16,22 @@ else:
     DTYPES = frozenset({"F16", "BF16", "F32"})
 
 
-def measured(old: Bytes, new: Bytes, dtype: str, used: int) -> Sums | None:
-    """The sums over a piece, in float64; None if NaN or Inf is in it, which are left to numpy.
+def measured(old: Checkpoint, new: Checkpoint, name: str) -> Sums | None:
+    """The sums over one tensor, in float64; None if NaN or Inf is in it, which is left to numpy.
 
-    old, new: stored bytes of one of DTYPES, zero behind the first `used` elements
+    The tensor must have one shape and one dtype of DTYPES on both sides.
+    Raises BadCheckpoint if a file was truncated or changed since it was opened.
     """
-    found = measure(old, new, dtype)
+    info, sources = old[name], (old.source(name), new.source(name))
+    places = ((sources[0].fd, info.offset), (sources[1].fd, new[name].offset))
+    try:
+        found = measure(*places, info.nbytes, info.dtype)
+    except (EOFError, OSError) as error:
+        raise BadCheckpoint(f"{sources[0].label} or {sources[1].label}: {error}") from error
+    finally:
+        for source in sources:
+            source.require_unchanged()
     if found is None:
         return None
     changed, *sums = found
-    return Sums(used, changed, 0, 0, *sums)
+    return Sums(info.numel, changed, 0, 0, *sums)

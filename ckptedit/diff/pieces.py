@@ -1,4 +1,4 @@
-"""Reads two tensors side by side, piece by piece, and measures them.
+"""Reads two tensors side by side, piece by piece, and measures them in numpy.
 
 A piece stays in a core's own cache, its buffers are reused, and pieces are taken in order: so the
 sums are the same for any number of threads, and memory does not grow with the tensors.
@@ -6,24 +6,26 @@ sums are the same for any number of threads, and memory does not grow with the t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from math import nan
+from threading import local
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ckptedit.diff import kernel
-from ckptedit.diff.norms import ROW, Bytes, Floats, Sums, moved, stayed
+from ckptedit.diff.norms import ROW, Floats, moved, stayed
+from ckptedit.diff.sums import Sums
 from ckptedit.files import Checkpoint, TensorInfo, decode_into
 from ckptedit.files.dtypes import FLOATS, NATIVE
 from ckptedit.files.nonfinite import holds_nonfinite
 
 PIECE = 64 * ROW  # elements measured at a time: what they decode to fits into the caches
 STEP = 1 << 19  # bytes of each file compared at a time
-PEEK = 1 << 14  # bytes compared first: an edited tensor differs there, and is read again anyway
 
 EXACT_IN_FLOAT32 = FLOATS - {"F64"}  # integers are rare: they take float64, all of them
 MEASURABLE = FLOATS | NATIVE.keys() - {"C64"}
+
+Bytes = NDArray[np.uint8]
 
 
 class Workspace:
@@ -38,6 +40,36 @@ class Workspace:
         return self._values.view(kind)[: 3 * rows * ROW].reshape(3, rows, ROW)
 
 
+class Pieces:
+    """Two checkpoints, of which several threads may measure tensors, each with its own buffers."""
+
+    def __init__(self, old: Checkpoint, new: Checkpoint) -> None:
+        self.old, self.new = old, new
+        self._local = local()
+
+    @property
+    def _space(self) -> Workspace:
+        if not hasattr(self._local, "space"):
+            self._local.space = Workspace()
+        space: Workspace = self._local.space
+        return space
+
+    def compare(self, name: str) -> tuple[bool, Sums | None]:
+        """Whether a tensor differs, and the sums over it; None if it is equal and finite."""
+        old, new, space = self.old, self.new, self._space
+        with np.errstate(all="ignore"):  # NaN and Inf are counted, not warned of
+            if old[name].dtype != new[name].dtype:
+                return True, measure_moved(old, new, name, space)
+            stored = compare_bytes(old, new, name, space)
+            if not stored.same:
+                return True, measure_moved(old, new, name, space)
+            return False, None if stored.finite else measure_equal(old, name, space)
+
+    def measure_equal(self, name: str) -> Sums:
+        """The sums over a tensor that is equal and finite."""
+        return measure_equal(self.old, name, self._space)
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What the bytes of one tensor tell without decoding them."""
@@ -49,8 +81,8 @@ class Stored:
 def compare_bytes(old: Checkpoint, new: Checkpoint, name: str, space: Workspace) -> Stored:
     """Whether one tensor, of one dtype and shape, is stored alike in both; stops if it is not."""
     nbytes, dtype, finite = old[name].nbytes, old[name].dtype, True
-    for start in chain([0], range(PEEK, nbytes, STEP)):
-        size = min(STEP if start else PEEK, nbytes - start)
+    for start in range(0, nbytes, STEP):
+        size = min(STEP, nbytes - start)
         before, after = space.raw[:size], space.raw[STEP : STEP + size]
         old.read_into(name, before, start)
         new.read_into(name, after, start)
@@ -69,14 +101,10 @@ def measure_moved(old: Checkpoint, new: Checkpoint, name: str, space: Workspace)
     if not {before.dtype, after.dtype} <= MEASURABLE:
         return Sums(before.numel, before.numel, 0, 0, *[nan] * 6)
     kind, total = _arithmetic(before, after), Sums()
-    compiled = before.dtype == after.dtype and before.dtype in kernel.DTYPES
     for start, used, rows in _pieces(before):
+        values = space.values(kind, rows)
         x = _read(old, before, start, space.raw[: rows * ROW * _width(before)])
         y = _read(new, after, start, space.raw[len(x) : len(x) + rows * ROW * _width(after)])
-        if compiled and (sums := kernel.measured(x, y, before.dtype, used)):
-            total += sums
-            continue
-        values = space.values(kind, rows)
         if before.dtype == after.dtype:  # then both are decoded at once
             decode_into(space.raw[: 2 * len(x)], before.dtype, values[:2].reshape(-1))
             bits = f"u{_width(before)}"
@@ -95,11 +123,8 @@ def measure_equal(checkpoint: Checkpoint, name: str, space: Workspace) -> Sums:
     if info.dtype not in MEASURABLE:
         return Sums(info.numel)
     for start, used, rows in _pieces(info):
-        raw = _read(checkpoint, info, start, space.raw[: rows * ROW * _width(info)])
-        if info.dtype in kernel.DTYPES and (sums := kernel.measured(raw, raw, info.dtype, used)):
-            total += sums
-            continue
         values = space.values(_arithmetic(info), rows)[0]
+        raw = _read(checkpoint, info, start, space.raw[: rows * ROW * _width(info)])
         decode_into(raw, info.dtype, values.reshape(-1))
         total += stayed(values, used)
     return total

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ckptedit.diff.norms import Figures, Sums
+from ckptedit.diff.sums import Figures, Sums
 
 if TYPE_CHECKING:
     from ckptedit.families import Role

@@ -4,23 +4,20 @@ A single file, a sharded set with its index, and a folder of diffusers component
 folder the component's name comes first: `unet.conv_in.weight`, `text_encoder_2.text_model...`.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ckptedit.errors import BadCheckpoint
 from ckptedit.files import ledger
-from ckptedit.files.dtypes import decode, decode_into, number_type
 from ckptedit.files.header import BITS, TensorInfo
 from ckptedit.files.layout import Part, find_layout
 from ckptedit.files.names import escape
 from ckptedit.files.source import Source
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 CHUNK = 1 << 20  # bytes read at a time: large enough for the disk, small enough for the cache
@@ -92,6 +89,10 @@ class Checkpoint(Mapping[str, TensorInfo]):
         except BadCheckpoint as error:
             raise BadCheckpoint(f"{self.label}: {error}") from error
 
+    def source(self, name: str) -> Source:
+        """The open file that holds a tensor; the tensor starts at its `offset` there."""
+        return self._tensors[name][1]
+
     def read_into(self, name: str, buffer: Any, start: int = 0) -> None:
         """Fills a writable buffer of bytes from the stored bytes of a tensor, from byte start on.
 
@@ -102,8 +103,10 @@ class Checkpoint(Mapping[str, TensorInfo]):
             raise IndexError(f"bytes {start} on of tensor {escape(name)}, which has {info.nbytes}")
         source.read_into(buffer, info.offset + start)
 
-    def raw(self, name: str) -> NDArray[np.uint8]:
+    def raw(self, name: str) -> "NDArray[np.uint8]":
         """The stored bytes: [nbytes] uint8, in memory of their own."""
+        import numpy as np
+
         buffer = np.empty(self[name].nbytes, np.uint8)
         self.read_into(name, buffer)
         return buffer
@@ -117,11 +120,15 @@ class Checkpoint(Mapping[str, TensorInfo]):
             self.read_into(name, piece, start)
             yield piece
 
-    def values(self, name: str) -> NDArray[Any]:  # type: ignore[override]
+    def values(self, name: str) -> "NDArray[Any]":  # type: ignore[override]
         """The numbers, exactly: [*shape] float32; float64 if stored so; integers and bools too.
 
         Raises BadCheckpoint if a BOOL is neither 0 nor 1.
         """
+        import numpy as np
+
+        from ckptedit.files.dtypes import decode, decode_into, number_type
+
         info = self[name]
         if number_type(info.dtype) != np.float32 or info.dtype == "F32":
             raw = self.raw(name)
@@ -144,6 +151,8 @@ class Checkpoint(Mapping[str, TensorInfo]):
 
     def data_sha256(self) -> str:
         """The digest of the tensors' bytes in order; the header does not count. Hex, cached."""
+        import hashlib
+
         if self._sha256 is None:
             digest = hashlib.sha256()
             for name in self:

@@ -1,10 +1,8 @@
 """One safetensors file, open for reading."""
 
 import os
-import shutil
 import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -132,6 +130,9 @@ def _spool_stdin() -> int:
 
 def _spool(stream: BinaryIO) -> int:
     """Copies a stream, which cannot be read by position, to a file that has no name."""
+    import shutil
+    import tempfile
+
     with tempfile.TemporaryFile() as spool:
         shutil.copyfileobj(stream, spool, SPOOL_CHUNK)
         spool.flush()

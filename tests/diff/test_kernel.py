@@ -2,15 +2,17 @@
 
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ckptedit.diff import kernel, norms
-from ckptedit.files.dtypes import BITS, decode
+from ckptedit.files import Checkpoint, Spec, decode, write
+from ckptedit.files.header import BITS
 
 DTYPES = ["F16", "BF16", "F32"]
 
@@ -22,28 +24,40 @@ def test_it_is_built_where_there_is_a_compiler():
     assert set(DTYPES) == kernel.DTYPES
 
 
+def measured(folder: Path, dtype: str, old: np.ndarray, new: np.ndarray):
+    """What the kernel says of the bytes of a tensor, before and after."""
+    paths = [folder / "old.safetensors", folder / "new.safetensors"]
+    for path, raw in zip(paths, (old, new), strict=True):
+        shape = (len(raw) * 8 // BITS[dtype],)
+        write(path, [Spec("w", dtype, shape)], [raw], {}, force=True)
+    with Checkpoint(paths[0]) as before, Checkpoint(paths[1]) as after:
+        return kernel.measured(before, after, "w")
+
+
 @built
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])
-def test_every_value_of_sixteen_bits_is_decoded_exactly(dtype):
+def test_every_value_of_sixteen_bits_is_decoded_exactly(tmp_path, dtype):
+    """Each alone in a file of zeros, by the one number that one value makes."""
+    from ckptedit.diff._kernel import measure
+
     bits = np.arange(1 << 16, dtype=np.uint16)
+    (tmp_path / "bits").write_bytes(bits.tobytes() + bytes(2))
     with np.errstate(all="ignore"):
         values = decode(bits.view(np.uint8), dtype).astype(np.float64)
-    zero = np.zeros(2, np.uint8)
-    for pattern, value in zip(bits, values, strict=True):
-        sums = kernel.measured(zero, pattern[None].view(np.uint8), dtype, 1)
-        if np.isfinite(value):
-            assert sums is not None
-            assert (sums.l1, sums.linf, sums.delta2) == (abs(value), abs(value), value**2)
-            assert (sums.new2, sums.changed) == (value**2, int(pattern != 0))
-        else:
-            assert sums is None
+    with (tmp_path / "bits").open("rb") as file:
+        for i, value in enumerate(values.tolist()):
+            sums = measure((file.fileno(), 2 * len(bits)), (file.fileno(), 2 * i), 2, dtype)
+            size, square = abs(value), value**2
+            wanted = (int(i > 0), size, size, square, 0.0, square, 0.0)
+            assert sums == (wanted if np.isfinite(value) else None), hex(i)
 
 
 @built
 @pytest.mark.parametrize("dtype", DTYPES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_bits_of_any_length_measure_as_in_numpy(dtype, data):
-    """Lengths that fill no whole vector, values of any size; only what is finite."""
+def test_any_bits_of_any_length_measure_as_in_numpy(tmp_path, dtype, data):
+    """Lengths that fill no whole vector, values of any size."""
     width = BITS[dtype] // 8
     size = data.draw(st.integers(1, 70))
     raw = data.draw(arrays(np.uint8, (2, size * width)))
@@ -51,7 +65,7 @@ def test_any_bits_of_any_length_measure_as_in_numpy(dtype, data):
     with np.errstate(all="ignore"):
         for row, stored in zip(values, raw, strict=False):
             row[0, :size] = decode(stored, dtype)
-    found = kernel.measured(*raw, dtype, size)
+    found = measured(tmp_path, dtype, *raw)
     if not np.isfinite(values).all():
         assert found is None
         return
@@ -62,9 +76,15 @@ def test_any_bits_of_any_length_measure_as_in_numpy(dtype, data):
 
 
 @built
-def test_buffers_that_do_not_fit_are_refused():
+def test_a_file_that_ends_too_early_is_an_error(tmp_path):
     from ckptedit.diff._kernel import measure
 
-    for old, new, dtype in ((4, 2, "F16"), (4, 4, "F64"), (4, 4, "")):
-        with pytest.raises(ValueError, match="unknown dtype"):
-            measure(np.zeros(old, np.uint8), np.zeros(new, np.uint8), dtype)
+    (tmp_path / "short").write_bytes(bytes(100))
+    with (tmp_path / "short").open("rb") as file:
+        place = file.fileno(), 0
+        with pytest.raises(EOFError):
+            measure(place, place, 102, "F16")
+        with pytest.raises(ValueError, match="F64"):
+            measure(place, place, 8, "F64")
+    with pytest.raises(OSError):
+        measure(place, place, 100, "F16")
