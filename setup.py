@@ -7,7 +7,7 @@ setup(
         Extension(
             "ckptedit.diff._kernel",
             ["ckptedit/diff/_kernel.c"],
-            extra_compile_args=["-O3", "-ffp-contract=off", "-Wno-psabi"],
+            extra_compile_args=["-O3", "-ffp-contract=off", "-fwrapv", "-Wno-psabi"],
             py_limited_api=True,
             optional=True,
         )

@@ -7,7 +7,6 @@ answers in under 0.4 s. Commands import what they need in their bodies.
 import os
 import signal
 import sys
-import traceback
 from importlib import import_module
 from typing import Any
 
@@ -48,6 +47,8 @@ class ErrorsToExit(TyperGroup):
             return super().invoke(ctx)
         except CkptError as error:
             if debug:
+                import traceback
+
                 traceback.print_exc()
             message = "; ".join([str(error), *getattr(error, "__notes__", [])])
             typer.echo(f"error: {message}", err=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from ckptedit.diff import kernel
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ckptedit.diff.pieces import Pieces
 
 T = TypeVar("T")
+
+JOB = 1 << 22  # bytes of each file that a thread compares before it reports
 
 
 def compare(
@@ -100,7 +103,19 @@ class _Pass:
     def _each(self, work: Callable[[str], T], names: list[str], label: str) -> Iterator[T]:
         """Does the work on each name, in any order; yields the results in the names' order."""
         pool = ThreadPoolExecutor(self.threads)
+        done = pool.map(lambda job: [work(name) for name in job], self._jobs(names))
         try:
-            yield from self.track(pool.map(work, names), label, len(names))
+            yield from self.track(chain.from_iterable(done), label, len(names))
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _jobs(self, names: list[str]) -> Iterator[list[str]]:
+        """Names in bundles: most tensors are too small to be worth a job of their own."""
+        job, size = list[str](), 0
+        for name in names:
+            job.append(name)
+            size += self.old[name].nbytes
+            if size >= JOB:
+                yield job
+                job, size = [], 0
+        yield job

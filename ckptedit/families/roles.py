@@ -47,25 +47,25 @@ COMPONENTS = (
 
 ATTENTION = r"\b(?:self_attn|cross_attn|attention|attn\w*|attentions\.\d+)"
 
-ROLES = (  # the first that fits wins
-    (r"\battn1\.to_([qkv])\b", r"self.\1"),
-    (r"\battn1\.to_out\b", "self.out"),
-    (rf"{ATTENTION}\.(?:to_)?([qkv])(?:_proj)?\b", r"\1"),
-    (rf"{ATTENTION}\.(?:self\.)?(q)uery\b", r"\1"),
-    (rf"{ATTENTION}\.(?:self\.)?(k)ey\b", r"\1"),
-    (rf"{ATTENTION}\.(?:self\.)?(v)alue\b", r"\1"),
-    (rf"{ATTENTION}\.(?:add_([qkv])_proj)\b", r"\1"),
-    (r"\b(?:qkv|in_proj\w*|c_attn|query_key_value)\b", "qkv"),
-    (rf"{ATTENTION}\.(?:\w+\.)?(?:to_out|out_proj|o_proj|proj|proj_attn|dense)\b", "out"),
-    (r"\battn_1\.proj_out\b", "out"),
-    (r"\b(?:ff|mlp|fc[12]|feed_forward|block_sparse_moe)\b", "ff"),
-    (r"norm|\bln_|\b(?:in_layers|out_layers|out)\.0\b", "norm"),
-    (r"\b(?:time_emb\w*|emb_layers|label_emb|add_embedding)\b", "time"),
-    (r"\b(?:proj_in|proj_out)\b", "proj"),
-    (r"conv|\bin_layers\.2\b|\bout_layers\.3\b|\bout\.2\b|\binput_blocks\.0\.0\b", "conv"),
-    (r"\b(?:skip_connection|nin_shortcut|op)\b", "conv"),
-    (r"embed|\bwte\b|\bwpe\b", "embed"),
-    (r"\blm_head\b", "head"),
+ROLES = (  # the first that fits wins; before the pattern, what a name must hold for it to be tried
+    ("attn1.to_", r"\battn1\.to_([qkv])\b", r"self.\1"),
+    ("attn1.to_", r"\battn1\.to_out\b", "self.out"),
+    ("att", rf"{ATTENTION}\.(?:to_)?([qkv])(?:_proj)?\b", r"\1"),
+    ("query", rf"{ATTENTION}\.(?:self\.)?(q)uery\b", r"\1"),
+    ("key", rf"{ATTENTION}\.(?:self\.)?(k)ey\b", r"\1"),
+    ("value", rf"{ATTENTION}\.(?:self\.)?(v)alue\b", r"\1"),
+    ("add_", rf"{ATTENTION}\.(?:add_([qkv])_proj)\b", r"\1"),
+    ("", r"\b(?:qkv|in_proj\w*|c_attn|query_key_value)\b", "qkv"),
+    ("att", rf"{ATTENTION}\.(?:\w+\.)?(?:to_out|out_proj|o_proj|proj|proj_attn|dense)\b", "out"),
+    ("attn_1", r"\battn_1\.proj_out\b", "out"),
+    ("", r"\b(?:ff|mlp|fc[12]|feed_forward|block_sparse_moe)\b", "ff"),
+    ("", r"norm|\bln_|\b(?:in_layers|out_layers|out)\.0\b", "norm"),
+    ("", r"\b(?:time_emb\w*|emb_layers|label_emb|add_embedding)\b", "time"),
+    ("proj_", r"\b(?:proj_in|proj_out)\b", "proj"),
+    ("", r"conv|\bin_layers\.2\b|\bout_layers\.3\b|\bout\.2\b|\binput_blocks\.0\.0\b", "conv"),
+    ("", r"\b(?:skip_connection|nin_shortcut|op)\b", "conv"),
+    ("", r"embed|\bwte\b|\bwpe\b", "embed"),
+    ("", r"\blm_head\b", "head"),
 )
 
 STACKS = (  # numbered layers of other models: what precedes the number, the block's letter
@@ -96,8 +96,8 @@ def block_role(name: str, *, layers: int = 2) -> Role:
 
 
 def _role(name: str) -> str:
-    for pattern, role in ROLES:
-        if match := re.search(pattern, name):
+    for part, pattern, role in ROLES:
+        if part in name and (match := re.search(pattern, name)):
             return match.expand(role)
     return "other"
 

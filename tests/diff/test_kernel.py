@@ -72,7 +72,8 @@ def test_any_bits_of_any_length_measure_as_in_numpy(tmp_path, dtype, data):
     changed = int((raw[0].view(f"u{width}") != raw[1].view(f"u{width}")).sum())
     wanted = asdict(norms.moved(values, size, changed))
     scale = wanted["old2"] + wanted["new2"]  # what a scalar product is exact to
-    assert asdict(found) == pytest.approx(wanted, rel=1e-12, abs=1e-12 * scale)
+    slack = 1e-6 if dtype == "F16" else 1e-12
+    assert asdict(found) == pytest.approx(wanted, rel=slack, abs=slack * scale)
 
 
 @built
