@@ -18,6 +18,7 @@ from ckptedit.files.names import escape
 from ckptedit.files.open_plan import Sink, open_plan
 from ckptedit.files.permission import check_output
 from ckptedit.files.plan import make_plan
+from ckptedit.files.readahead import ReadAhead
 
 Buffer: TypeAlias = Any  # bytes, bytearray, memoryview, or a contiguous numpy array of any dtype
 
@@ -115,14 +116,15 @@ def write_edited(
     if unknown:
         raise Incompatible(f"{base.label} has no tensor {escape(min(unknown))}")
     kept = dict(base.metadata if metadata is None else metadata)
-    return write(
-        target,
-        [base[name] for name in base],
-        (stored_bytes(edits[name], base[name]) if name in edits else base.chunks(name)
-         for name in base),
-        without_identity(kept) if edits else kept,
-        force=force,
-        inputs=[base],
-        in_place=in_place,
-        shard_size=shard_size,
-    )  # fmt: skip
+    with ReadAhead() as reader:
+        return write(
+            target,
+            [base[name] for name in base],
+            (stored_bytes(edits[name], base[name]) if name in edits else reader.chunks(base, name)
+             for name in base),
+            without_identity(kept) if edits else kept,
+            force=force,
+            inputs=[base],
+            in_place=in_place,
+            shard_size=shard_size,
+        )  # fmt: skip

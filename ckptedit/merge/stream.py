@@ -26,7 +26,7 @@ from ckptedit.merge.parallel import Workers
 from ckptedit.merge.products import dot, inner_products
 from ckptedit.merge.stack import Kernel
 
-RUN = 8  # stretches in one job: 1 MiB of fp16, large enough that handing it over costs nothing
+RUN = 2  # stretches in one job: 1 MiB of fp16, large enough that handing it over costs nothing
 COPY = 1 << 20  # bytes that are copied in one job
 
 Span = tuple[int, int]
