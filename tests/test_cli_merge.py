@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import ckptedit
 from ckptedit.cli import app
+from ckptedit.cli.sizes import as_bytes
 from ckptedit.files import Checkpoint
 
 KEYS = "**.attn2.to_[kv].weight"
@@ -113,8 +114,18 @@ def test_merges_into_shards(base, edits, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize(
+    "text, count",
+    [("200", 200), ("5GB", 5 * 10**9), ("1.5 mb", 1_500_000), ("2GiB", 2 << 30), ("8k", 8000)],
+)
+def test_sizes_are_read_as_people_write_them(text, count):
+    assert as_bytes(text) == count
+
+
+@pytest.mark.parametrize(
     "args, message",
     [
+        (["--shard-size", "5 apples"], "'5 apples' is not a size such as 5GB"),
+        (["--shard-size", "-1"], "'-1' is not a size"),
         (["-m", "tie"], "no merge method is called 'tie'; there are: add-difference, "),
         (["-m", "linear", "--density", "0.5"], "linear has no parameter density; it has none"),
         (["--density", "1.5"], "density must be in (0, 1], got 1.5"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ckptedit.cli.output import as_json, default_output, say, tracker
+from ckptedit.cli.sizes import as_bytes
 from ckptedit.errors import BadParam
 from ckptedit.merge import METHODS
 
@@ -49,7 +50,8 @@ def merge(
     seed: Annotated[int | None, Option(help="dare, della: which entries drop.")] = None,
     threads: Annotated[int, Option("--threads", "-j", help="The result is the same.")] = 2,
     shard_size: Annotated[
-        int | None, Option(help="Bytes per file; more makes shards and an index.")
+        int | None,
+        Option(parser=as_bytes, metavar="SIZE", help="Of a file, as 5GB; more makes shards."),
     ] = None,
     force: Annotated[bool, Option("--force", help="Replace the output if it exists.")] = False,
     in_place: Annotated[
