@@ -28,6 +28,7 @@ from ckptedit.merge.stack import Kernel
 
 RUN = 2  # stretches in one job: 1 MiB of fp16, large enough that handing it over costs nothing
 COPY = 1 << 20  # bytes that are copied in one job
+AHEAD = 16  # jobs of either stage that are begun or done before their turn
 
 Span = tuple[int, int]
 
@@ -81,8 +82,8 @@ class Stream:
     def tensors(self, workers: Workers) -> Iterator[Iterator[NDArray[np.uint8]]]:
         """The stored bytes of each tensor of the base, in pieces. Must be consumed in order."""
         preparing = (partial(self._prepare, name) for name in self.inputs.base)
-        runs = self._runs(workers.ordered(preparing, ahead=2))
-        pieces = workers.ordered(runs, ahead=2 * workers.threads)
+        runs = self._runs(workers.ordered(preparing, ahead=AHEAD))
+        pieces = workers.ordered(runs, ahead=AHEAD)
         for _, group in groupby(pieces, key=lambda piece: piece.name):
             yield map(self._count, group)
 
