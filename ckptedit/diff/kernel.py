@@ -17,7 +17,7 @@ else:
 
 
 def measured(old: Checkpoint, new: Checkpoint, name: str) -> Sums | None:
-    """The sums over one tensor, in float64; None if NaN or Inf is in it, which is left to numpy.
+    """The sums over one tensor, good to 1e-6; None if it holds NaN or Inf, which numpy counts.
 
     The tensor must have one shape and one dtype of DTYPES on both sides.
     Raises BadCheckpoint if a file was truncated or changed since it was opened.
