@@ -19,7 +19,7 @@ from ckptedit.merge.stack import Array
 # (start, stop, base's values [stop - start], out [stop - start] float32) -> fills out
 Filler = Callable[[int, int, Array, Array], None]
 
-COMPARED = 1 << 18  # bytes compared at a time
+COMPARED = 1 << 16  # bytes compared at a time: what was edited differs in the first few
 
 
 class Edit(Protocol):

@@ -28,7 +28,7 @@ from ckptedit.merge.stack import Kernel
 
 RUN = 2  # stretches in one job: 1 MiB of fp16, large enough that handing it over costs nothing
 COPY = 1 << 20  # bytes that are copied in one job
-AHEAD = 16  # jobs of either stage that are begun or done before their turn
+AHEAD = 48  # jobs of either stage that are begun or done before their turn
 
 Span = tuple[int, int]
 

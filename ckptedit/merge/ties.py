@@ -77,7 +77,8 @@ def ties(
 
 def elect(trimmed: Sequence[Array], vote: Vote, zero: int) -> Array:
     """The elected sign of each entry: n times [m] -> [m] in {-1, 0, 1}, zero where votes cancel."""
-    signs = np.sign(mass(trimmed) if vote == "mass" else heads(trimmed).astype(np.float32))
+    votes = mass(trimmed) if vote == "mass" else heads(trimmed)
+    signs = ((votes > 0).view(np.int8) - (votes < 0).view(np.int8)).astype(np.float32)
     if zero:
         signs[signs == 0] = zero
     return signs
