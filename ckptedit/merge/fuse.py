@@ -21,10 +21,11 @@ from ckptedit.merge.stack import Kernel, Stack, Stretch, by_rows, require_edits
 
 
 @by_rows
-def fuse(stack: Stack, *, ridge: float = 1e-4) -> Kernel:
+def fuse(stack: Stack, *, ridge: float = 0.1) -> Kernel:
     """Merges n edits of weights [out, d] that read embeddings [d].
 
-    ridge: pull towards the base, relative to the mean energy of the embeddings; above 0
+    ridge: pull towards the base, relative to the mean energy of the embeddings; above 0. Less of it
+           lets directions with little energy move, at the cost of what nothing was said about
 
     Raises Incompatible if an edit carries no Gram matrix, or not one of the weight's width.
     """

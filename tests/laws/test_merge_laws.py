@@ -23,6 +23,10 @@ EXEMPT = {
     ("copies", "add-difference"): "the difference of copies is nothing",
     ("copies", "dare"): "it adds up random parts",
     ("copies", "della"): "each entry is divided by its own chance",
+    (
+        "copies",
+        "fuse",
+    ): "its ridge pulls towards the base (with little of it: test_methods.py)",
     ("order", "add-difference"): "B - C is not C - B",
     ("order", "dare"): "each edit has random bits of its own",
     ("order", "della"): "each edit has random bits of its own",
