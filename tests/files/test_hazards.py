@@ -222,7 +222,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(old, naming, 
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # nohup ignores SIGHUP
     )
     with writer:
         assert writer.stdout.readline() == b"half\n"
