@@ -13,7 +13,7 @@ import numpy as np
 from ckptedit.merge.stack import Array, Stack, Stretch
 
 MAGNITUDE = np.uint32((1 << 31) - 1)  # all bits but the sign
-SAMPLE = 1 << 14  # entries that suggest where the k-th largest lies
+SAMPLE = 1 << 16  # entries that suggest where the k-th largest lies
 PIECE = 1 << 18  # entries that are looked at in one go; fewer are partitioned without a sample
 TOGETHER = 1 << 23  # entries of all task vectors of a tensor that are held at once: 32 MiB
 EVERYTHING = (1 << 63) - 1  # no tensor has so high an index
