@@ -129,8 +129,7 @@ def split_by_bracket(bits: Array, low: int, high: int) -> tuple[int, Array]:
         piece = bits[start : start + PIECE]
         over = piece > np.uint32(high)
         above += int(np.count_nonzero(over))
-        within = np.flatnonzero((piece >= np.uint32(low)) & ~over)  # few: a mask as index is slower
-        inside.append(piece[within])
+        inside.append(piece[(piece >= np.uint32(low)) & ~over])
     return above, np.concatenate(inside)
 
 

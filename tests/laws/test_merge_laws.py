@@ -23,10 +23,6 @@ EXEMPT = {
     ("copies", "add-difference"): "the difference of copies is nothing",
     ("copies", "dare"): "it adds up random parts",
     ("copies", "della"): "each entry is divided by its own chance",
-    (
-        "copies",
-        "fuse",
-    ): "its ridge pulls towards the base (with little of it: test_methods.py)",
     ("order", "add-difference"): "B - C is not C - B",
     ("order", "dare"): "each edit has random bits of its own",
     ("order", "della"): "each edit has random bits of its own",
@@ -34,6 +30,9 @@ EXEMPT = {
     ("entries", "della"): "each entry has random bits of its own",
     ("entries", "fuse"): "columns are coordinates of the embeddings",
 }
+
+
+PARAMS = {("copies", "fuse"): {"ridge": 1e-4}}  # a larger one pulls towards the base, as it should
 
 
 def skip_if_exempt(law, name):
@@ -63,8 +62,8 @@ def replaced(old, vectors):
     return ArrayStack(vectors, grams=old.grams, start=old.start)
 
 
-def run(name, given):
-    return merge_arrays(METHODS[name], given)
+def run(name, given, **params):
+    return merge_arrays(METHODS[name], given, **params)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -100,7 +99,8 @@ def test_copies_of_one_edit_merge_as_that_edit(name, rng):
     given = random_stack(name, rng)
     copies = np.repeat(given.vectors[:1], len(given.vectors), axis=0)
     alone = run("ties", ArrayStack(copies[:1])) if name == "ties" else copies[0]
-    np.testing.assert_allclose(run(name, replaced(given, copies)), alone, rtol=1e-3, atol=1e-3)
+    found = run(name, replaced(given, copies), **PARAMS.get(("copies", name), {}))
+    np.testing.assert_allclose(found, alone, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("factor", [-1.0, 0.125, 8.0])

@@ -195,13 +195,6 @@ def test_fuse_leaves_edits_of_orthogonal_concepts_as_they_are():
     assert np.abs(out[:, 5]).max() < 1e-5  # no embedding there: the base stays
 
 
-def test_fuse_of_copies_is_that_edit_but_for_the_ridge():
-    edit, embeddings = random(4, 6), np.random.default_rng(2).standard_normal((9, 6))
-    grams = np.stack([gram(embeddings)] * 3)
-    out = merged("fuse", np.stack([edit] * 3), grams=grams, ridge=1e-7)
-    np.testing.assert_allclose(out, edit, atol=1e-5)
-
-
 def test_fuse_minimises_the_objective_of_the_paper():
     rng = np.random.default_rng(3)
     embeddings, edits = rng.standard_normal((2, 5, 6)), random(2, 4, 6, seed=4)
