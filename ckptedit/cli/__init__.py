@@ -86,5 +86,6 @@ def main() -> None:
     """The console script: dies quietly when the reader of a pipe goes away."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve small models
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve small models,
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # numpy's the thread that hashes
     sys.exit(app())

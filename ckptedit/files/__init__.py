@@ -15,9 +15,11 @@ from ckptedit.files.permission import check_output
 if TYPE_CHECKING:
     from ckptedit.files.dtypes import decode, decode_into, encode, encode_into, number_type
     from ckptedit.files.edits import stored_bytes
+    from ckptedit.files.feed import Kept
     from ckptedit.files.writer import Written, write, write_edited
 
 LATER = {
+    "Kept": "feed",
     "decode": "dtypes",
     "decode_into": "dtypes",
     "encode": "dtypes",
@@ -33,6 +35,7 @@ __all__ = [
     "LATER",
     "Checkpoint",
     "Header",
+    "Kept",
     "Spec",
     "TensorInfo",
     "Written",

@@ -1,8 +1,8 @@
 """A digest that another thread computes while the same bytes are written."""
 
 import hashlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Self
 
@@ -26,6 +26,16 @@ class Hasher:
             yield
         finally:
             hashing.result()
+
+    def adding(self, read: Callable[[], memoryview]) -> Future[memoryview]:
+        """What read() returns, once it is added to the digest. Both happen in the other thread."""
+
+        def add() -> memoryview:
+            buffer = read()
+            self._sha256.update(buffer)
+            return buffer
+
+        return self._pool.submit(add)
 
     def hexdigest(self) -> str:
         return self._sha256.hexdigest()

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
 
 from ckptedit.errors import Incompatible
 from ckptedit.files.checkpoint import Checkpoint
 from ckptedit.files.edits import Edit, stored_bytes
+from ckptedit.files.feed import Kept, Tensor, feed
 from ckptedit.files.hashing import Hasher
 from ckptedit.files.header import Spec, TensorInfo
 from ckptedit.files.ledger import without_identity
@@ -18,9 +15,6 @@ from ckptedit.files.names import escape
 from ckptedit.files.open_plan import Sink, open_plan
 from ckptedit.files.permission import check_output
 from ckptedit.files.plan import make_plan
-from ckptedit.files.readahead import ReadAhead
-
-Buffer: TypeAlias = Any  # bytes, bytearray, memoryview, or a contiguous numpy array of any dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +26,7 @@ class Written:
 def write(
     target: str | Path,
     specs: Sequence[Spec | TensorInfo],
-    data: Iterable[Buffer | Iterable[Buffer]],
+    data: Iterable[Tensor],
     metadata: Mapping[str, str],
     *,
     force: bool = False,
@@ -45,8 +39,8 @@ def write(
     target: a .safetensors file, `-` for stdout, or an index (NAME.safetensors.index.json); where
     the first input is a diffusers folder and these are its tensors, a new folder like it
     specs: the tensors, in the order of the file
-    data: for each of them its stored bytes, as one buffer or several; asked for one at a time, so
-    a generator may reuse its buffer
+    data: for each of them its stored bytes, as one buffer or several, which a generator may reuse:
+    the next one is asked for when it is written; or Kept, which is read ahead
     inputs: what data is read from, the base first; in_place: whether one may be overwritten
     shard_size: bytes of tensors per file; what does not fit into one makes shards and an index
     Raises OutputExists, WriteFailed (disk full), Incompatible (data does not fit specs) and
@@ -56,43 +50,31 @@ def write(
     plan = make_plan(target, specs, metadata, inputs[0] if inputs else None, shard_size)
     for path in plan.paths:
         check_output(path, inputs, force=force, in_place=in_place)
-    items = chain(data, [None])  # None stands for the end
     with open_plan(plan, replace=force or in_place) as sinks, Hasher() as hasher:
+        pieces = feed(data, hasher)
         for sink, file in zip(sinks, plan.files, strict=True):
             sink.write(memoryview(file.header))
             for spec in file.specs:
-                _write_tensor(sink, hasher, spec, next(items))
-        if next(items, None) is not None:
+                _write_tensor(sink, spec, iter(pieces.__next__, None))
+        for _ in pieces:
             raise Incompatible("there is more data than tensors")
         for checkpoint in inputs:
             checkpoint.require_unchanged()
     return Written(plan.target, hasher.hexdigest())
 
 
-def _write_tensor(
-    sink: Sink, hasher: Hasher, spec: Spec | TensorInfo, item: Buffer | Iterable[Buffer]
-) -> None:
+def _write_tensor(sink: Sink, spec: Spec | TensorInfo, pieces: Iterable[memoryview]) -> None:
     left = spec.nbytes
-    for buffer in _buffers(() if item is None else item):
-        left -= buffer.nbytes
+    for piece in pieces:
+        left -= piece.nbytes
         if left < 0:
             break
-        with hasher.updating(buffer):
-            sink.write(buffer)
+        sink.write(piece)
     if left:
         raise Incompatible(
             f"tensor {escape(spec.name)} takes {spec.nbytes} bytes as {spec.dtype} "
             f"{list(spec.shape)}, but its data has {'more' if left < 0 else 'less'}"
         )
-
-
-def _buffers(item: Buffer | Iterable[Buffer]) -> Iterator[memoryview]:
-    if isinstance(item, bytes | bytearray | memoryview | np.ndarray):
-        item = [item]
-    for buffer in item:
-        if isinstance(buffer, np.ndarray):  # a memoryview of bfloat16, or of nothing, has no bytes
-            buffer = np.ascontiguousarray(buffer).reshape(-1).view(np.uint8).data
-        yield memoryview(buffer).cast("B")
 
 
 def write_edited(
@@ -116,15 +98,17 @@ def write_edited(
     if unknown:
         raise Incompatible(f"{base.label} has no tensor {escape(min(unknown))}")
     kept = dict(base.metadata if metadata is None else metadata)
-    with ReadAhead() as reader:
-        return write(
-            target,
-            [base[name] for name in base],
-            (stored_bytes(edits[name], base[name]) if name in edits else reader.chunks(base, name)
-             for name in base),
-            without_identity(kept) if edits else kept,
-            force=force,
-            inputs=[base],
-            in_place=in_place,
-            shard_size=shard_size,
-        )  # fmt: skip
+    tensors: Iterator[Tensor] = (
+        stored_bytes(edits[name], base[name]) if name in edits else Kept(base, name)
+        for name in base
+    )
+    return write(
+        target,
+        [base[name] for name in base],
+        tensors,
+        without_identity(kept) if edits else kept,
+        force=force,
+        inputs=[base],
+        in_place=in_place,
+        shard_size=shard_size,
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ckptedit.errors import Incompatible
-from ckptedit.files import Checkpoint, Written, check_output, ledger, write
+from ckptedit.files import Checkpoint, Kept, Written, check_output, ledger, write
 from ckptedit.globs import select
 from ckptedit.merge import METHODS
 from ckptedit.merge.blocks import factor
@@ -20,7 +20,7 @@ from ckptedit.merge.parallel import Workers
 from ckptedit.merge.provenance import ledger_line
 from ckptedit.merge.recipe import Recipe
 from ckptedit.merge.stack import Model
-from ckptedit.merge.strays import Stray, notes_on, stray_tensors
+from ckptedit.merge.strays import notes_on, stray_tensors
 from ckptedit.merge.stream import Stream
 from ckptedit.progress import Track, silent
 
@@ -87,8 +87,8 @@ def merge_checkpoints(
     with Workers(recipe.threads) as workers:
         digests = list(workers.ordered([base.data_sha256, *(e.digest for e in edits)], 2))
         metadata = ledger.append(base.metadata, ledger_line(recipe, base, edits, digests))
-        specs = [*(base[name] for name in base), *(stray.spec for stray in strays)]
-        data = chain(stream.tensors(workers), (stray.data() for stray in strays))
+        specs = [*(base[name] for name in base), *(stray.info for stray in strays)]
+        data = chain(stream.tensors(workers), strays)
         written = write(
             target.path,
             specs,
@@ -133,7 +133,7 @@ def report(
     recipe: Recipe,
     written: Written,
     digests: Sequence[str],
-    strays: Sequence[Stray],
+    strays: Sequence[Kept],
 ) -> Merged:
     """The figures of a merge that has been written."""
     inputs, products = stream.inputs, stream.products

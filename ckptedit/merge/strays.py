@@ -5,28 +5,16 @@ in an edit only          an error; or added to the output, or left out, as the u
 added by several edits   must be the same bytes in all of them
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from ckptedit.deltas.fit import some
 from ckptedit.errors import Incompatible
-from ckptedit.files import Checkpoint, TensorInfo, escape
+from ckptedit.files import Checkpoint, Kept, escape
 from ckptedit.merge.edits import Edit, same_bytes
 from ckptedit.merge.recipe import Extra
 
 
-@dataclass(frozen=True)
-class Stray:
-    """A tensor that an edit has and the base has not."""
-
-    source: Checkpoint
-    spec: TensorInfo
-
-    def data(self) -> Iterator[memoryview]:
-        return self.source.chunks(self.spec.name)
-
-
-def stray_tensors(base: Checkpoint, edits: Sequence[Edit], extra: Extra) -> list[Stray]:
+def stray_tensors(base: Checkpoint, edits: Sequence[Edit], extra: Extra) -> list[Kept]:
     """The tensors to be added to the output, in the order of the edits.
 
     Raises Incompatible if there are any and extra is "error", if two edits have different ones of
@@ -51,7 +39,7 @@ def stray_tensors(base: Checkpoint, edits: Sequence[Edit], extra: Extra) -> list
                 raise Incompatible(f"edits add different tensors {escape(name)}, which the base "
                                    "lacks; there is nothing to merge them on")  # fmt: skip
             found.setdefault(name, source)
-    return [Stray(source, source[name]) for name, source in found.items()]
+    return [Kept(source, name) for name, source in found.items()]
 
 
 def notes_on(base: Checkpoint, edits: Sequence[Edit], extra: Extra) -> list[str]:
