@@ -22,7 +22,7 @@ lint: $(READY)
 setup: $(READY)
 
 # torch comes first and alone, so that the version pinned here is the one that everything builds on
-$(READY): pyproject.toml constraints.txt setup.py ckptedit/diff/_kernel.c
+$(READY): pyproject.toml constraints.txt setup.py $(wildcard ckptedit/*.h ckptedit/*/*.c)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	$(PIP) -e '.[dev]'

@@ -1,16 +1,21 @@
-"""The one compiled file. Without a C compiler the package installs all the same, and uses numpy."""
+"""The compiled files. Without a C compiler the package installs all the same, and uses numpy."""
 
 from setuptools import Extension, setup
+
+SOURCES = ["ckptedit/diff/_kernel.c", "ckptedit/files/_convert.c", "ckptedit/merge/_ties.c"]
+FLAGS = ["-O3", "-ffp-contract=off", "-fno-trapping-math", "-fwrapv", "-Wno-psabi"]  # all exact
 
 setup(
     ext_modules=[
         Extension(
-            "ckptedit.diff._kernel",
-            ["ckptedit/diff/_kernel.c"],
-            extra_compile_args=["-O3", "-ffp-contract=off", "-fwrapv", "-Wno-psabi"],
+            source.removesuffix(".c").replace("/", "."),
+            [source],
+            depends=["ckptedit/compiled.h"],
+            extra_compile_args=FLAGS,
             py_limited_api=True,
             optional=True,
         )
+        for source in SOURCES
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -6,18 +6,10 @@
    rest in float64. Lanes and the order of every sum are fixed, and no operations are contracted to
    fused ones: so the result is the same with every instruction set. */
 
-#define PY_SSIZE_T_CLEAN
-#define Py_LIMITED_API 0x030B0000 /* one wheel for Python 3.11 and all later ones */
-#include <Python.h>
+#include "../compiled.h"
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "stored values are little-endian; here numpy has to decode them"
-#endif
 
 #define PIECE (1 << 18) /* bytes of each file at a time: both stay in a core's own cache */
 #define LANES 16
@@ -30,12 +22,6 @@ typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
 typedef float HalfFloats __attribute__((vector_size(HALF * 4)));
 typedef double Doubles __attribute__((vector_size(HALF * 8)));
 typedef int64_t Longs __attribute__((vector_size(HALF * 8)));
-
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define FOR_EACH_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FOR_EACH_CPU
-#endif
 
 typedef struct {
     long long changed;

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ckptedit.files.dtypes import NARROW
+from ckptedit.files.narrow import NARROW
 
 SPECIAL = {  # dtype -> integer type of its width, least magnitude that is Inf or NaN
     "F64": ("<i8", 0x7FF0000000000000),

@@ -14,10 +14,7 @@ Departures from the paper, all of them choices that it leaves open or that strea
 `compat` takes the choices of another tool instead: see `ties_rules.py`.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
-
+from ckptedit.merge.agreement import Agreement
 from ckptedit.merge.stack import (
     Array,
     Kernel,
@@ -29,14 +26,12 @@ from ckptedit.merge.stack import (
 )
 from ckptedit.merge.ties_rules import (
     Compat,
-    Rules,
     Scope,
     Vote,
     model_majority,
     settle,
     spelled_out,
 )
-from ckptedit.merge.votes import heads, mass, scaled
 
 
 @resolved_by(spelled_out)
@@ -62,52 +57,11 @@ def ties(
     rules = settle(compat, trim_scope, vote, stack.weights)
     cuts = rules.cuts(stack, density)
     zero = model_majority(stack, rules, density) if rules.zero == "majority" else rules.zero
+    agreement = Agreement(cuts, stack.weights, rules, zero)
 
     def kernel(stretch: Stretch) -> Array:
-        trimmed = [cut.trim(d, stretch.start) for cut, d in zip(cuts, stretch.deltas, strict=True)]
-        if rules.weigh == "before":
-            trimmed = scaled(trimmed, stack.weights)
-        elected = elect(trimmed, rules.vote, zero)
-        merged, conflicts = mean_of_agreeing(trimmed, elected, rules, stack.weights)
+        merged, conflicts = agreement.merge(stretch)
         stack.tally.add(conflicts=conflicts)
         return merged
 
     return kernel
-
-
-def elect(trimmed: Sequence[Array], vote: Vote, zero: int) -> Array:
-    """The elected sign of each entry: n times [m] -> [m] in {-1, 0, 1}, zero where votes cancel."""
-    votes = mass(trimmed) if vote == "mass" else heads(trimmed)
-    signs = ((votes > 0).view(np.int8) - (votes < 0).view(np.int8)).astype(np.float32)
-    if zero:
-        signs[signs == 0] = zero
-    return signs
-
-
-def mean_of_agreeing(
-    trimmed: Sequence[Array], elected: Array, rules: Rules, weights: Sequence[float]
-) -> tuple[Array, int]:
-    """(mean of the task vectors that have the elected sign, entries where one was outvoted)
-
-    trimmed: n times [m]; elected: [m]; returns [m], 0 where none agrees
-    """
-    total: Array = np.zeros_like(elected)
-    count: Array = np.zeros(len(total), np.uint8 if len(trimmed) < 256 else np.uint32)
-    weight_sum: Array = np.zeros_like(elected)
-    outvoted: Array = np.zeros(len(total), bool)
-    for delta, weight in zip(trimmed, weights, strict=True):
-        along = delta * elected  # positive where it agrees: exact, since elected is -1, 0 or 1
-        agrees = along > 0
-        outvoted |= along < 0
-        along *= agrees if rules.weigh != "after" or weight == 1 else agrees * np.float32(weight)
-        total += along
-        count += agrees.view(np.uint8)
-        if rules.divisor == "weights":
-            weight_sum += agrees * np.float32(weight)
-    total *= elected
-    if rules.divisor == "weights":
-        weight_sum[weight_sum == 0] = 1
-        total /= weight_sum
-    else:
-        total /= np.maximum(count, 1)
-    return total, int(np.count_nonzero(outvoted))

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from both_ways import both_ways
 from torch import Tensor
 
 from ckptedit.diff import Figures, kernel
@@ -22,13 +23,7 @@ FLOATS = [
 INTEGERS = [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8]
 
 
-@pytest.fixture(autouse=True, params=["compiled", "numpy"])
-def way(request, monkeypatch):
-    """Every test of this file runs both ways of measuring a piece."""
-    if request.param == "numpy":
-        monkeypatch.setattr(kernel, "DTYPES", frozenset())
-    elif not kernel.DTYPES:
-        pytest.skip("the kernel was not compiled")
+way = both_ways(kernel, "DTYPES")  # of measuring a tensor
 
 
 def oracle(old: Tensor, new: Tensor) -> Figures:

@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from both_ways import both_ways
 
 from ckptedit.errors import Incompatible, Overflow
-from ckptedit.files import decode, decode_into, encode, encode_into, number_type
-from ckptedit.files.dtypes import BLOCK, FLOATS, NARROW
+from ckptedit.files import decode, decode_into, dtypes, encode, encode_into, number_type
+from ckptedit.files.dtypes import BLOCK, FLOATS
 from ckptedit.files.header import BITS
+from ckptedit.files.narrow import NARROW
 from ckptedit.files.torch_dtypes import TORCH, to_raw
 
 LARGEST = {"F16": 65504.0, "BF16": 3.3895313892515355e38, "F8_E4M3": 448.0, "F8_E5M2": 57344.0}
+
+way = both_ways(dtypes, "COMPILED")
 
 
 def every_pattern(dtype: str) -> np.ndarray:
@@ -186,3 +190,19 @@ def test_empty_tensors_and_scalars(values):
 def test_values_need_not_be_contiguous():
     values = np.arange(12, dtype=np.float32).reshape(3, 4).T
     assert np.array_equal(decode(encode(values, "BF16", name="w"), "BF16"), values.ravel())
+
+
+def test_buffers_that_do_not_fit_are_an_error():
+    from ckptedit.files import _convert
+
+    raw, values = np.zeros(6, np.uint8), np.zeros(4, np.float32)
+    for convert, buffers in ((_convert.decode, (raw, values)), (_convert.encode, (values, raw))):
+        with pytest.raises(ValueError, match="do not fit"):
+            convert(*buffers, "F16")
+
+
+def test_stored_bytes_may_lie_at_odd_addresses():
+    values = np.linspace(-3, 3, 1000, dtype=np.float32)
+    room = np.zeros(2001, np.uint8)
+    encode_into(values, "F16", room[1:], name="w")
+    assert np.array_equal(decode(room[1:], "F16"), values.astype(np.float16).astype(np.float32))

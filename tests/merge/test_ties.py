@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from both_ways import both_ways
 
 from ckptedit.errors import BadParam, UnknownName
-from ckptedit.merge import stack
+from ckptedit.merge import agreement, stack
 from ckptedit.merge.arrays import ArrayStack, merge_arrays
 from ckptedit.merge.ties import ties
+
+way = both_ways(agreement, "COMPILED")
 
 # Three task vectors of three weights, worked by hand:
 #   weight 0: votes  5 -1 -1, sum  3, elects +, and 5 alone agrees
