@@ -193,12 +193,13 @@ def test_values_need_not_be_contiguous():
 
 
 def test_buffers_that_do_not_fit_are_an_error():
-    from ckptedit.files import _convert
-
+    _convert = pytest.importorskip("ckptedit.files._convert")
     raw, values = np.zeros(6, np.uint8), np.zeros(4, np.float32)
     for convert, buffers in ((_convert.decode, (raw, values)), (_convert.encode, (values, raw))):
         with pytest.raises(ValueError, match="do not fit"):
             convert(*buffers, "F16")
+        with pytest.raises(ValueError, match="do not fit F64"):
+            convert(values, values, "F64")
 
 
 def test_stored_bytes_may_lie_at_odd_addresses():
