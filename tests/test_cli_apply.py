@@ -72,11 +72,13 @@ def test_reverse_takes_it_out_again(edit):
     assert stored("back.safetensors") == stored(base)
 
 
-def test_reverse_says_by_how_much_it_is_not_exact(make):  # noqa: F811
+@pytest.mark.parametrize("start", ["there.safetensors", "edited.safetensors"])
+def test_reverse_says_by_how_much_it_is_not_exact(make, start):  # noqa: F811
+    """Out of what `apply` wrote, and out of the checkpoint that the delta was made from."""
     base, edited = make("base"), make("edited", changes=EDIT)
     run("diff", base, edited, "-o", "d.safetensors", "-q")
     run("apply", base, "d.safetensors", "-o", "there.safetensors", "-q")
-    result = run("apply", "there.safetensors", "d.safetensors", "-R", "-o", "back.safetensors")
+    result = run("apply", start, "d.safetensors", "-R", "-o", "back.safetensors")
     before, after = numbers(base), numbers("back.safetensors")
     differ = sum(int((before[name] != after[name]).sum()) for name in EDIT)
     worst = max(float(np.abs(before[name] - after[name]).max()) for name in EDIT)
@@ -110,6 +112,19 @@ def test_strength_scales(edit):
     np.testing.assert_allclose(half[KEY], (start[KEY] + end[KEY]) / 2, rtol=1e-3, atol=1e-6)
     assert run("apply", base, delta, "-s", "0", "-o", "none.safetensors").exit_code == 0
     assert stored("none.safetensors") == stored(base)
+
+
+def test_a_negative_strength_is_no_reversal(edit):
+    base, edited, delta = edit
+    result = run("apply", base, delta, "-s", "-1", "-o", "minus.safetensors", "--json")
+    report = json.loads(result.stdout)
+    assert (report["strength"], report["reverse"], report["verified"]) == (-1, False, False)
+    assert run("apply", edited, delta, "-R", "-s", "-1", "-o", "twice.safetensors").exit_code == 0
+    old, new = numbers(base), numbers(edited)
+    for path, factor in (("minus.safetensors", -1), ("twice.safetensors", 2)):
+        for name, values in numbers(path).items():
+            wanted = old[name] + factor * (new[name] - old[name])
+            np.testing.assert_allclose(values, wanted, atol=2e-4)
 
 
 def test_a_dry_run_tells_and_writes_nothing(edit):
@@ -198,6 +213,7 @@ def bad_input(base, edited, delta):
         (2, "edited.safetensors exists; --force", [base, delta, "-o", edited]),
         (2, "is an input; --in-place", [base, delta, "-o", base, "--force"]),
         (2, "is an input", [base, delta, "-o", delta, "--force"]),
+        (2, "is an input", [base, delta, "-o", delta, "--force", "--in-place"]),
         (2, "strength must be a finite number", [base, delta, "-s", "nan"]),
         (2, "does not fit into its F16", [base, delta, "-s", "1e9"]),
         (2, "both want stdout", [base, delta, "-o", "-", "--json"]),

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import ckptedit
 from ckptedit.cli import app
+from ckptedit.files import Checkpoint
 
 ROOT = Path(ckptedit.__file__).parent.parent
 BLOCK = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0"
@@ -177,6 +178,40 @@ def test_reports_are_not_overwritten_unless_forced(base, edited, tmp_path):
     assert (report.read_text(), result.stdout) == ("mine", "")
     assert run(base, edited, "--markdown", report, "--force").exit_code == 1
     assert report.read_text().startswith("## ")
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--junit", "--plot"])
+def test_a_report_never_replaces_what_is_compared(base, edited, tmp_path, option):
+    link = tmp_path / "link"
+    link.hardlink_to(edited)
+    before = edited.read_bytes()
+    for path in (edited, link):
+        refused(run(base, edited, option, path, "--force"), "is an input; write to another name")
+    assert edited.read_bytes() == before
+
+
+def test_two_files_of_one_name_are_refused_before_any_work(base, edited, tmp_path):
+    for other in ("--junit", "-o"):
+        result = run(base, edited, "--markdown", tmp_path / "x", other, tmp_path / "x")
+        refused(result, "two of the files to be written have the same name")
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_figures_of_a_delta_are_in_the_json(base, edited, tmp_path):
+    made = json.loads(run(base, edited, "--json", "-o", tmp_path / "d").stdout)["delta"]
+    assert Checkpoint(tmp_path / "d").data_sha256() == made["sha256"]
+    assert made["output"] == str(tmp_path / "d") and made["exact"] is (made["off"]["values"] == 0)
+    assert json.loads(run(base, edited, "--json").stdout)["delta"] is None
+
+
+def test_where_there_can_be_no_delta_the_answer_is_there_all_the_same(base, tmp_path):
+    save_file(tensors() | {"new": torch.ones(2)}, tmp_path / "more.safetensors")
+    options = ("-o", tmp_path / "d", "--markdown", tmp_path / "drift.md")
+    result = run(base, tmp_path / "more.safetensors", *options)
+    assert result.exit_code == 2 and "it does not add any" in result.stderr
+    assert "the checkpoints differ" in result.stdout and (tmp_path / "drift.md").exists()
+    same = run(base, base, "-o", tmp_path / "d")
+    assert same.exit_code == 2 and "same: every tensor" in same.stdout
 
 
 def test_spectral_recognises_an_edit_of_one_right_factor(base, tmp_path):

@@ -72,6 +72,7 @@ def run(
         raise BadParam("only one of BASE and DELTA can be read from stdin")
     with Checkpoint(base) as before, Checkpoint(delta) as changes:
         if target is not None:
+            check_output(target, [changes], force=True)  # the other one is never overwritten
             check_output(target, [before, changes], **over)
         planned = plan(before, changes, **settings)
         return planned, carry_out(planned, target, **over) if target is not None else None
@@ -98,8 +99,8 @@ def as_report(plan: "Plan", applied: "Applied | None", target: str) -> dict[str,
     return {
         "output": target if applied else None,
         "sha256": applied.sha256 if applied else None,
-        "strength": abs(plan.factor) if plan.factor < 0 else plan.factor,
-        "reverse": plan.factor < 0,
+        "strength": plan.strength,
+        "reverse": plan.reverse,
         "tensors": plan.forms,
         "fits": plan.fit.exact,
         "differing": [*plan.fit.differing, *plan.fit.unknown],

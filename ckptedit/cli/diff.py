@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ckptedit.cli.diff_delta import DeltaFile
+from ckptedit.cli.diff_files import ReportFiles
 from ckptedit.cli.diff_tables import lines
-from ckptedit.cli.output import as_json, tracker, write_report
+from ckptedit.cli.output import as_json, tracker
 
 if TYPE_CHECKING:
     from ckptedit.diff import Judgement, Report, Rules
@@ -80,19 +81,20 @@ def diff(
     )  # fmt: skip
     delta = DeltaFile(output, exact, force, quiet)
     delta.check(json=json, keys=given.keys)
-    files = {"markdown": markdown, "junit": junit, "plot": plot}
-    check_files(files, force)
+    files = ReportFiles(markdown, junit, plot, force)
+    files.check(output)
     with opened(old, new) as (before, after):
         delta.check_target(before, after)
+        files.check_inputs(before, after)
         report, judgement = diff_files(
             before, after, rules=given, spectral=spectral, threads=threads, track=tracker(quiet)
         )
-        delta.write(before, after)
-    write_files(report, judgement, files, force)
-    if json:
-        typer.echo(as_json(as_report(report, judgement)))
-    elif not delta.to_stdout:
-        show(report, judgement, None if every else top)
+        files.write(report, judgement)
+        with delta.written(before, after) as made:
+            if json:
+                typer.echo(as_json({**as_report(report, judgement), "delta": made}))
+            elif not delta.to_stdout:
+                show(report, judgement, None if every else top)
     raise typer.Exit(0 if judgement.passed else 1)
 
 
@@ -119,31 +121,6 @@ def resolve(
         allow=[*rules.allow, *patterns["allow"]],
         ignore=[*rules.ignore, *patterns["ignore"]],
     )
-
-
-def check_files(files: dict[str, Path | None], force: bool) -> None:
-    from ckptedit.files import check_output
-
-    for path in filter(None, files.values()):
-        check_output(path, force=force, in_place=False)
-
-
-def write_files(
-    report: "Report", judgement: "Judgement", files: dict[str, Path | None], force: bool
-) -> None:
-    """Writes the reports that were asked for."""
-    if path := files["markdown"]:
-        from ckptedit.diff.markdown import as_markdown
-
-        write_report(path, as_markdown(report, judgement).encode(), force=force)
-    if path := files["junit"]:
-        from ckptedit.diff.junit import as_junit
-
-        write_report(path, as_junit(report, judgement).encode(), force=force)
-    if path := files["plot"]:
-        from ckptedit.diff.plot import as_png
-
-        write_report(path, as_png(report), force=force)
 
 
 def show(report: "Report", judgement: "Judgement", top: int | None) -> None:

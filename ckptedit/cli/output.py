@@ -58,7 +58,7 @@ def write_report(target: Path, content: bytes, *, force: bool) -> None:
     from ckptedit.files.stream import is_stream, open_stream
     from ckptedit.files.target import new_files
 
-    check_output(target, force=force, in_place=False)
+    check_output(target, force=force)
     if is_stream(target):
         with open_stream(target) as stream:
             stream.write(memoryview(content))

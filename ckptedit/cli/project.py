@@ -46,7 +46,7 @@ def project(
     other = None if against is None else Checkpoint(against)
     if output is not None:
         inputs = [opened] if other is None else [opened, other]
-        check_output(output, inputs, force=force, in_place=False)
+        check_output(output, inputs, force=force)
 
     from ckptedit import text
 

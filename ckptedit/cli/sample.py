@@ -38,7 +38,7 @@ def sample(
 
     target = output or str(default_output(ckpt, "sample").with_suffix(".png"))
     checkpoints = [Checkpoint(path) for path in (ckpt, against) if path is not None]
-    check_output(target, checkpoints, force=force, in_place=False)
+    check_output(target, checkpoints, force=force)
 
     from ckptedit.diffusion import choose_threads, open_model, sample_sheet, save_png, threads
 

@@ -21,13 +21,19 @@ from ckptedit.files.stream import is_stream
 class Plan:
     """What applying a delta would do, checked.
 
-    factor: what the changes are multiplied by: strength, or -strength in reverse
+    reverse: whether base is the edited checkpoint, and the delta is taken out of it
     """
 
     base: Checkpoint
     delta: Delta
-    factor: float
+    strength: float
+    reverse: bool
     fit: Fit
+
+    @property
+    def factor(self) -> float:
+        """What the changes are multiplied by."""
+        return -self.strength if self.reverse else self.strength
 
     @property
     def forms(self) -> dict[str, int]:
@@ -37,20 +43,23 @@ class Plan:
     @property
     def whole(self) -> bool:
         """Whether the delta says what comes out: it fits, and is applied or taken out in full."""
-        return self.fit.exact and self.factor in (1, -1)
+        return self.fit.exact and self.strength == 1
 
     @property
     def parent(self) -> str:
         """sha256 of the tensor data that the delta is meant for, in this direction."""
-        digest = self.delta.base_sha256 if self.factor > 0 else self.delta.result_sha256
+        if self.reverse:
+            digest = None if self.fit.edited else self.delta.result_sha256
+        else:
+            digest = self.delta.base_sha256
         return digest or self.base.data_sha256()
 
     @property
     def expected(self) -> str | None:
         """sha256 of the tensor data that must come out; None if the delta does not name it."""
-        if not self.whole or (self.factor < 0 and self.off != (0, 0.0)):
+        if not self.whole or (self.reverse and self.off != (0, 0.0)):
             return None
-        return self.delta.result_sha256 if self.factor > 0 else self.delta.base_sha256
+        return self.delta.base_sha256 if self.reverse else self.delta.result_sha256
 
     @property
     def off(self) -> tuple[int, float] | None:
@@ -60,8 +69,14 @@ class Plan:
         """
         if not self.whole:
             return None
-        side = "off" if self.factor == 1 else "back"
-        return total([getattr(entry, side) for entry in self.delta.entries.values()])
+        return total([self.off_in(name) for name in self.delta.entries])
+
+    def off_in(self, name: str) -> tuple[int, float]:
+        """As `off`, of one tensor; only if it fits and the strength is 1."""
+        entry = self.delta.entries[name]
+        if not self.reverse:
+            return entry.off
+        return entry.undone if name in self.fit.edited else entry.back
 
     @property
     def notes(self) -> list[str]:
@@ -72,7 +87,7 @@ class Plan:
         if self.fit.unknown:
             notes.append(f"{self.delta.label} is another tool's: nothing tells whether it fits")
         if self.off and self.off[0]:
-            other = "edited checkpoint" if self.factor > 0 else "base"
+            other = "base" if self.reverse else "edited checkpoint"
             notes.append(f"not the {other} to the bit: {how_far(*self.off)}")
         return notes
 
@@ -113,7 +128,7 @@ def plan(
     opened = open_delta(delta) if is_delta(delta) else open_foreign(delta, base)
     found = fit(base, opened, reverse=reverse)
     require_fit(found, base, opened, fuzz=fuzz)
-    return Plan(base, opened, -strength if reverse else strength, found)
+    return Plan(base, opened, strength, reverse, found)
 
 
 def apply(
@@ -177,9 +192,9 @@ def _edit(planned: Plan, name: str) -> Callable[[], Any]:
 
     def compute() -> Any:
         result = patched(base.raw(name), info, planned.delta.change(name), planned.factor)
-        expected = None
-        if planned.whole:
-            expected = entry.result if planned.factor == 1 else not entry.back[0] and entry.base
+        expected = entry.result if planned.whole else None
+        if planned.whole and planned.reverse:
+            expected = None if planned.off_in(name)[0] else entry.base
         if expected and digest(result) != expected:
             raise BadCheckpoint(
                 f"{planned.delta.label} is damaged: tensor {escape(name)} comes out with another "

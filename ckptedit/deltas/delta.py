@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ckptedit.deltas.change import Change, Dense, LowRank, Replacement
 from ckptedit.deltas.entry import SUFFIXES, Entry, check_parts, parse_entry
+from ckptedit.deltas.labels import MODEL_HASH
 from ckptedit.errors import BadCheckpoint
 from ckptedit.files import Checkpoint, escape
 
@@ -79,7 +80,7 @@ def is_delta(checkpoint: Checkpoint) -> bool:
 
 
 def open_delta(checkpoint: Checkpoint) -> Delta:
-    """A delta from an open file. Raises BadCheckpoint if it is none, or is inconsistent."""
+    """A delta from an open file. Raises BadCheckpoint if it is none, damaged, or inconsistent."""
     version = checkpoint.metadata.get(FORMAT)
     if version is None:
         raise BadCheckpoint(
@@ -94,6 +95,9 @@ def open_delta(checkpoint: Checkpoint) -> Delta:
     }
     for name, entry in entries.items():
         check_parts(checkpoint, name, entry)
+    said_hash = checkpoint.metadata.get(MODEL_HASH, checkpoint.data_sha256())
+    if said_hash != checkpoint.data_sha256():
+        raise BadCheckpoint(f"{checkpoint.label} is damaged: its data has not its {MODEL_HASH}")
     return Delta(checkpoint, entries)
 
 

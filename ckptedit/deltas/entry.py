@@ -26,6 +26,8 @@ class Entry:
     off:    entries that applying leaves other than in the checkpoint the delta was made from, and
             the largest difference; (0, 0) if it is the same to the bit
     back:   the same of the base, after taking the delta out again
+    edited: sha256 of its bytes in the checkpoint that the delta was made from, if off is not 0
+    undone: as back, after taking the delta out of that checkpoint
     """
 
     key: str
@@ -36,6 +38,8 @@ class Entry:
     result: str | None = None
     off: tuple[int, float] = (0, 0.0)
     back: tuple[int, float] = (0, 0.0)
+    edited: str | None = None
+    undone: tuple[int, float] = (0, 0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """For the metadata; what is exact is not mentioned."""
@@ -67,6 +71,8 @@ def parse_entry(fields: Any, where: str) -> Entry:
             result=str(fields["result"]),
             off=_pair(fields.get("off", (0, 0.0))),
             back=_pair(fields.get("back", (0, 0.0))),
+            edited=str(fields["edited"]) if "edited" in fields else None,
+            undone=_pair(fields.get("undone", (0, 0.0))),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadCheckpoint(f"{where}: {error!r} in its description") from error

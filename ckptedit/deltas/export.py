@@ -13,11 +13,10 @@ from ckptedit.deltas.change import LowRank
 from ckptedit.deltas.delta import Delta
 from ckptedit.deltas.entry import Entry, lora_tensors
 from ckptedit.deltas.keys import BIAS, loads_in_uis
-from ckptedit.deltas.labels import hashes, labels
+from ckptedit.deltas.labels import data_sha256, hashes, labels
 from ckptedit.deltas.lowrank import factorize, leading, truncate
 from ckptedit.errors import BadParam, Incompatible
 from ckptedit.files import Spec, check_output, escape, ledger, write
-from ckptedit.files.hashing import Hasher
 from ckptedit.progress import Track, silent
 
 MODULES = {"lora": "networks.lora", "lycoris": "lycoris.kohya"}  # what loads each format
@@ -62,7 +61,7 @@ def export(
     to write, and what `write` raises.
     """
     check_options(format, rank)
-    check_output(output, [delta.checkpoint], force=force, in_place=False)
+    check_output(output, [delta.checkpoint], force=force)
     exporter = _Exporter(delta, rank)
     kept = {name: entry for name, entry in delta.entries.items() if loadable(name, entry, format)}
     if not kept:
@@ -72,15 +71,11 @@ def export(
         )
     make = exporter.low_rank if format == "lora" else exporter.dense
     parts = [part for name in track(list(kept), "converting") for part in make(name)]
-    with Hasher() as hasher:
-        for _, data in parts:
-            with hasher.updating(data.reshape(-1).view(np.uint8).data):
-                pass
     title = "lora" if str(output) == "-" else Path(output).name.removesuffix(".safetensors")
     metadata = {
         "format": "pt",
         **labels(delta.family, title, module=MODULES[format], rank=exporter.rank),
-        **hashes(hasher.hexdigest()),
+        **hashes(data_sha256(data for _, data in parts)),
         ledger.KEY: delta.metadata.get(ledger.KEY, "[]"),
     }
     written = write(
@@ -108,7 +103,10 @@ def check_options(format: str, rank: int | None) -> None:
 
 
 def loadable(name: str, entry: Entry, format: str) -> bool:
-    """Whether the user interfaces load the change of a tensor from a file of this format."""
+    """Whether the user interfaces load the change of a tensor from a file of this format.
+
+    That of a bias goes beside one of its weight, and has a key of another kind where there is none.
+    """
     if not loads_in_uis(module(entry)):
         return False
     return format == "lycoris" or (len(entry.shape) > 1 and not name.endswith(BIAS))

@@ -1,10 +1,11 @@
 """Whether a delta belongs to a checkpoint: its tensors are there, and are what it was made from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ckptedit.deltas.change import digest
 from ckptedit.deltas.delta import Delta
+from ckptedit.deltas.entry import Entry
 from ckptedit.errors import DoesNotFit
 from ckptedit.files import Checkpoint, escape
 
@@ -18,12 +19,15 @@ class Fit:
     missing: the checkpoint has none of that name; reshaped: it has another shape or dtype
     differing: the values are not those that the delta was made from
     unknown: the delta does not say what it was made from: it is another tool's
+    edited: the values are those of the edited checkpoint that it was made from, where applying it
+            gives others; in reverse that fits, too
     """
 
     missing: tuple[str, ...] = ()
     reshaped: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -33,18 +37,26 @@ class Fit:
 
 def fit(base: Checkpoint, delta: Delta, *, reverse: bool = False) -> Fit:
     """Compares digests. reverse: base is the edited checkpoint, out of which it is to be taken."""
-    missing, reshaped, differing, unknown = [], [], [], []
+    found: dict[str, list[str]] = {kind.name: [] for kind in fields(Fit)}
     for name, entry in delta.entries.items():
-        expected = entry.result if reverse else entry.base
-        if name not in base:
-            missing.append(name)
-        elif base[name].shape != entry.shape or (expected and base[name].dtype != entry.dtype):
-            reshaped.append(name)
-        elif expected is None:
-            unknown.append(name)
-        elif digest(base.raw(name)) != expected:
-            differing.append(name)
-    return Fit(tuple(missing), tuple(reshaped), tuple(differing), tuple(unknown))
+        if kind := _misfit(base, name, entry, reverse):
+            found[kind].append(name)
+    return Fit(**{kind: tuple(names) for kind, names in found.items()})
+
+
+def _misfit(base: Checkpoint, name: str, entry: Entry, reverse: bool) -> str | None:
+    """The field of Fit that a tensor belongs to."""
+    expected = entry.result if reverse else entry.base
+    if name not in base:
+        return "missing"
+    if base[name].shape != entry.shape or (expected and base[name].dtype != entry.dtype):
+        return "reshaped"
+    if expected is None:
+        return "unknown"
+    found = digest(base.raw(name))
+    if found == expected:
+        return None
+    return "edited" if reverse and found == entry.edited else "differing"
 
 
 def require_fit(found: Fit, base: Checkpoint, delta: Delta, *, fuzz: bool) -> None:

@@ -14,6 +14,9 @@ from ckptedit.families.detect import HasShape
 
 WEIGHT, BIAS = ".weight", ".bias"
 TEXT = re.compile(r"^(?:text_model\.)?((?:embeddings|encoder|final_layer_norm)\..+)")
+TEXT_MODULE = re.compile(
+    r"lora_te[12]?_text_model_encoder_layers_\d+_(self_attn_(q|k|v|out)_proj|mlp_fc[12])"
+)
 DIFFUSION = "model.diffusion_model."
 
 
@@ -64,5 +67,5 @@ def generic(name: str) -> str:
 
 
 def loads_in_uis(key: str) -> bool:
-    """Whether both A1111 and ComfyUI know a module by this key."""
-    return key.startswith(("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_"))
+    """Whether both A1111 and ComfyUI know a module by this key; of a text encoder, the matrices."""
+    return key.startswith("lora_unet_") or bool(TEXT_MODULE.fullmatch(key))

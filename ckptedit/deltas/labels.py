@@ -6,6 +6,12 @@ the same file.
 """
 
 import json
+from collections.abc import Iterable
+from typing import Any
+
+from ckptedit.files.hashing import Hasher
+
+MODEL_HASH = "sshs_model_hash"
 
 VERSIONS = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
 ARCHITECTURES = {
@@ -42,4 +48,13 @@ def labels(family: str | None, title: str, *, module: str, rank: int) -> dict[st
 
 def hashes(sha256: str) -> dict[str, str]:
     """The same digest of the tensor data, as A1111 and as ModelSpec want it."""
-    return {"sshs_model_hash": sha256, "modelspec.hash_sha256": f"0x{sha256}"}
+    return {MODEL_HASH: sha256, "modelspec.hash_sha256": f"0x{sha256}"}
+
+
+def data_sha256(arrays: Iterable[Any]) -> str:
+    """The digest of tensors that are yet to be written in this order: numpy arrays."""
+    with Hasher() as hasher:
+        for array in arrays:
+            with hasher.updating(array.reshape(-1).view("u1").data):
+                pass
+        return hasher.hexdigest()

@@ -15,7 +15,7 @@ from ckptedit import __version__
 from ckptedit.deltas import delta as file
 from ckptedit.deltas.choose import Chooser
 from ckptedit.deltas.entry import SUFFIXES, Entry, lora_tensors, total
-from ckptedit.deltas.labels import labels
+from ckptedit.deltas.labels import data_sha256, hashes, labels
 from ckptedit.deltas.sides import Changes, Edited, FromChanges, FromCheckpoint
 from ckptedit.errors import BadParam, Incompatible
 from ckptedit.files import Checkpoint, Spec, check_output, ledger, write
@@ -90,7 +90,7 @@ def write_delta(
     changed one holds NaN or Inf; and what `write` raises.
     """
     inputs = [base, *([edited] if isinstance(edited, Checkpoint) else [])]
-    check_output(target, inputs, force=force, in_place=False)
+    check_output(target, inputs, force=force)
     if isinstance(edited, Checkpoint):
         side: Edited = FromCheckpoint(base, edited)
     else:
@@ -110,6 +110,7 @@ def write_delta(
         gram = np.asarray(how.gram, np.float32)
         parts.append((Spec(file.GRAM, "F32", gram.shape), lambda: gram))
     metadata = describe(chooser, digest.hexdigest(), how, title(target))
+    metadata |= hashes(data_sha256(part() for _, part in parts))
     written = write(
         target,
         [spec for spec, _ in parts],

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckptedit.deltas.change import Dense, patched
+from ckptedit.deltas.distance import Bytes, Distance, apart, apart_in_value
 from ckptedit.deltas.lowrank import rounding_noise
 from ckptedit.errors import BadCheckpoint, Incompatible
 from ckptedit.files import Checkpoint, decode, encode, escape
 from ckptedit.files.nonfinite import holds_nonfinite
 
-Bytes = NDArray[np.uint8]
 Changes = Mapping[str, NDArray[np.float32]]  # name -> edited less base, [*shape]
 
 COMPARED = 1 << 20  # bytes
@@ -26,6 +26,12 @@ class Edited(Protocol):
 
     def wanted(self, name: str) -> Bytes:
         """The tensor after the edit, as stored in the base's dtype: [nbytes]"""
+
+    def in_dtype_of_base(self, name: str) -> bool:
+        """Whether the edited side stores it so."""
+
+    def off(self, name: str, after: Bytes) -> Distance:
+        """What stored bytes in the base's dtype lack to the edited values."""
 
     def change(self, name: str) -> NDArray[np.float32]:
         """Edited less base, rounded to float32: [*shape]"""
@@ -55,19 +61,28 @@ class FromCheckpoint:
         return self.edited.ledger
 
     def differs(self, name: str) -> bool:
-        if self.base[name].dtype != self.edited[name].dtype:
+        if not self.in_dtype_of_base(name):
             return bool((self.base.values(name) != self.edited.values(name)).any())
         pairs = zip(
             self.base.chunks(name, COMPARED), self.edited.chunks(name, COMPARED), strict=True
         )
         return any(not np.array_equal(one, other) for one, other in pairs)
 
+    def in_dtype_of_base(self, name: str) -> bool:
+        return self.base[name].dtype == self.edited[name].dtype
+
+    def off(self, name: str, after: Bytes) -> Distance:
+        dtype = self.base[name].dtype
+        if self.in_dtype_of_base(name):
+            return apart(after, self.edited.raw(name), dtype)
+        return apart_in_value(decode(after, dtype), self.edited.values(name).reshape(-1))
+
     def wanted(self, name: str) -> Bytes:
         dtype = self.base[name].dtype
         for side in (self.base, self.edited):
             if holds_nonfinite(side.raw(name), side[name].dtype):
                 raise BadCheckpoint(f"{side.label}: tensor {escape(name)} holds NaN or Inf")
-        if self.edited[name].dtype == dtype:
+        if self.in_dtype_of_base(name):
             return self.edited.raw(name)
         return encode(self.edited.values(name), dtype, name=name)
 
@@ -98,6 +113,12 @@ class FromChanges:
 
     def wanted(self, name: str) -> Bytes:
         return patched(self.base.raw(name), self.base[name], Dense(self.changes[name]), 1)
+
+    def in_dtype_of_base(self, name: str) -> bool:
+        return True
+
+    def off(self, name: str, after: Bytes) -> Distance:
+        return apart(after, self.wanted(name), self.base[name].dtype)
 
     def change(self, name: str) -> NDArray[np.float32]:
         return np.asarray(self.changes[name], np.float32)

@@ -14,11 +14,16 @@ from ckptedit.files.stream import STDOUT
 
 
 def check_output(
-    target: str | Path, inputs: Sequence[Checkpoint] = (), *, force: bool, in_place: bool
+    target: str | Path,
+    inputs: Sequence[Checkpoint] = (),
+    *,
+    force: bool,
+    in_place: bool | None = None,
 ) -> None:
     """Raises OutputExists or WriteFailed if the output may not go to target.
 
-    inputs: what is read; none of them, under whatever name, is overwritten unless in_place
+    inputs: what is read; none of them, under whatever name, is overwritten unless in_place, which
+    is None where the user cannot ask for that
     force: whether another existing file may be replaced
     """
     if str(target) == STDOUT:
@@ -36,7 +41,9 @@ def check_output(
     return None
 
 
-def _check_existing(path: Path, inputs: Sequence[Checkpoint], force: bool, ours: bool) -> None:
+def _check_existing(
+    path: Path, inputs: Sequence[Checkpoint], force: bool, ours: bool | None
+) -> None:
     label, found = escape(path), path.stat()
     for checkpoint in inputs:
         if not _reads(checkpoint, found):
@@ -44,7 +51,8 @@ def _check_existing(path: Path, inputs: Sequence[Checkpoint], force: bool, ours:
         if checkpoint.layout.kind != SINGLE:
             raise OutputExists(f"{label} is an input of several files; write to another name")
         if not ours:
-            raise OutputExists(f"{label} is an input; --in-place overwrites it")
+            remedy = "write to another name" if ours is None else "--in-place overwrites it"
+            raise OutputExists(f"{label} is an input; {remedy}")
         return
     if path.is_dir():
         raise OutputExists(f"{label} is a folder; a folder is never overwritten")

@@ -78,6 +78,16 @@ def test_what_is_replaced_goes_by_its_full_name_unless_it_is_a_weight():
     assert names.stem(f"{start}.bias", replaced=True) == "diffusion_model.out.2.bias"
 
 
-def test_which_keys_load():
-    assert loads_in_uis("lora_unet_conv_out") and loads_in_uis("lora_te_text_model_x")
-    assert not loads_in_uis("first_stage_model.decoder.conv_in")
+@pytest.mark.parametrize(
+    "key, loads",
+    [
+        ("lora_unet_conv_out", True),
+        ("lora_te_text_model_encoder_layers_11_mlp_fc1", True),
+        ("lora_te_text_model_encoder_layers_0_self_attn_out_proj", True),
+        ("lora_te_text_model_encoder_layers_0_layer_norm1", False),
+        ("lora_te_text_model_embeddings_token_embedding", False),
+        ("first_stage_model.decoder.conv_in", False),
+    ],
+)
+def test_which_keys_load(key, loads):
+    assert loads_in_uis(key) is loads

@@ -1,0 +1,76 @@
+"""The reports that `ckptedit diff` writes to files, in one pass with what it prints."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ckptedit.cli.output import write_report
+from ckptedit.errors import BadParam
+
+if TYPE_CHECKING:
+    from ckptedit.diff import Judgement, Report
+    from ckptedit.files import Checkpoint
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What was asked for. None: not that one."""
+
+    markdown: Path | None
+    junit: Path | None
+    plot: Path | None
+    force: bool
+
+    def check(self, delta: str | None) -> None:
+        """Raises BadParam if two of them, or one and the delta, would go to one file.
+
+        And OutputExists or WriteFailed if one may not be written; before anything is opened.
+        """
+        from ckptedit.files import check_output
+
+        taken = [path.resolve() for path in self._paths()]
+        taken += [Path(delta).resolve()] if delta not in (None, "-") else []
+        if len(set(taken)) < len(taken):
+            raise BadParam("two of the files to be written have the same name")
+        for path in self._paths():
+            check_output(path, force=self.force)
+
+    def check_inputs(self, old: "Checkpoint", new: "Checkpoint") -> None:
+        """Raises OutputExists if one would replace what is compared, whatever --force says."""
+        from ckptedit.files import check_output
+
+        for path in self._paths():
+            check_output(path, [old, new], force=self.force)
+
+    def write(self, report: "Report", judgement: "Judgement") -> None:
+        """Writes them."""
+        makers: list[tuple[Path | None, Callable[[], bytes]]] = [
+            (self.markdown, lambda: as_markdown(report, judgement)),
+            (self.junit, lambda: as_junit(report, judgement)),
+            (self.plot, lambda: as_png(report)),
+        ]
+        for path, make in makers:
+            if path:
+                write_report(path, make(), force=self.force)
+
+    def _paths(self) -> Iterator[Path]:
+        yield from filter(None, (self.markdown, self.junit, self.plot))
+
+
+def as_markdown(report: "Report", judgement: "Judgement") -> bytes:
+    from ckptedit.diff.markdown import as_markdown
+
+    return as_markdown(report, judgement).encode()
+
+
+def as_junit(report: "Report", judgement: "Judgement") -> bytes:
+    from ckptedit.diff.junit import as_junit
+
+    return as_junit(report, judgement).encode()
+
+
+def as_png(report: "Report") -> bytes:
+    from ckptedit.diff.plot import as_png
+
+    return as_png(report)
