@@ -12,6 +12,7 @@ new=${2:?usage: ci-drift-gate.sh BASE NEW [RULES.toml] [FOLDER]}
 rules=${3:-$(dirname "$0")/ci-drift-gate.toml}
 folder=${4:-drift}
 mkdir -p "$folder"
+rm -f "$folder"/drift.{json,md,xml,png} # no report of an earlier run shall pass for this one's
 
 status=0
 ckptedit diff "$base" "$new" --rules "$rules" --quiet --force --json \

@@ -53,6 +53,8 @@ def apply(
         plan, applied = run(base, delta, None if dry_run else target, settings, over)
     except DoesNotFit as error:
         say(f"error: {error}")
+        if json:
+            typer.echo(as_json({"fits": False, "reason": str(error)}))
         raise typer.Exit(1) from None
     report = as_report(plan, applied, target)
     for note in [] if quiet else notes(plan, applied):

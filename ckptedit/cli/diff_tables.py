@@ -16,6 +16,7 @@ HEADS = {
     "within": "within the limits",
     "differs": "the checkpoints differ",
     "exceeded": "a limit is exceeded",
+    "unsound": "every tensor is the same, but NaN or Inf is in them",
 }
 FIGURES = ("relative L2", "L2", "L1", "max", "cosine", "changed")
 BRIEF = ("relative L2", "L2", "max", "changed")
@@ -40,7 +41,7 @@ def lines(report: "Report", judgement: "Judgement", *, top: int | None) -> Itera
         yield from movers(report.movers()[:top], FIGURES if top is None else BRIEF)
     if report.spectra:
         yield from spectra(report, top)
-    yield from rules(judgement, top)
+    yield from rules(report, judgement, top)
 
 
 def figures(item: "Group | TensorDiff", names: Sequence[str] = FIGURES) -> list[str]:
@@ -87,6 +88,7 @@ def dtype(tensor: "TensorDiff") -> str:
 
 def spectra(report: "Report", top: int | None) -> Iterator[str]:
     """Ranks of the deltas, strongest first, and whether K/V weights share a right factor."""
+    from ckptedit.diff.report import sentence
     from ckptedit.files import escape
 
     strongest = sorted(report.spectra.items(), key=lambda item: -item[1].spectral_norm)[:top]
@@ -96,39 +98,32 @@ def spectra(report: "Report", top: int | None) -> Iterator[str]:
         ranks = [str(s.rank), f"{s.stable_rank:.3g}", f"{s.effective_rank:.4g}"]
         rows.append([f"{s.spectral_norm:.4g}", *ranks, escape(name)])
     yield from table(head, rows)
-    for factor in report.factors:
-        edits = f"{factor.matrices} K/V edits of width {factor.dim}"
-        if factor.shared:
-            yield (
-                f"{edits} share one right factor of rank {factor.rank}: "
-                "a closed form, or training in a fixed subspace"
-            )
-        else:
-            yield (
-                f"{edits} have no small right factor in common: their rows span {factor.rank} "
-                f"directions, those of one alone up to {factor.largest_rank}"
-            )
+    yield from map(sentence, report.factors)
 
 
-def rules(judgement: "Judgement", top: int | None) -> Iterator[str]:
+def rules(report: "Report", judgement: "Judgement", top: int | None) -> Iterator[str]:
     """The broken rules, and the word for all. What changed has its own table."""
     from ckptedit.diff.gates import NO_CHANGE
 
     for verdict in judgement.verdicts:
         if not verdict.passed and verdict.rule != NO_CHANGE:
-            yield typer.style(rule(verdict, NAMED if top is not None else None), fg="red")
-    yield typer.style(HEADS[judgement.word], fg="green" if judgement.passed else "red")
+            broken = rule(verdict, NAMED if top is not None else None)
+            yield from (typer.style(line, fg="red") for line in broken)
+    word = judgement.word
+    if word == "differs" and report.equal:
+        word = "unsound"
+    yield typer.style(HEADS[word], fg="green" if judgement.passed else "red")
 
 
-def rule(verdict: "Verdict", named: int | None) -> str:
+def rule(verdict: "Verdict", named: int | None) -> list[str]:
+    """A broken rule, and below it the tensors that broke it."""
     from ckptedit.files import escape
 
     names = [escape(name) for name in verdict.tensors[:named]]
     if len(verdict.tensors) > len(names):
         names.append(f"and {len(verdict.tensors) - len(names):,} more")
     measured = "" if verdict.measured is None else f", but measured {verdict.measured:.6g}"
-    tail = f": {', '.join(names)}" if names else ""
-    return f"broken: {escape(verdict.rule)}{measured}{tail}"
+    return [f"broken: {escape(verdict.rule)}{measured}", *(f"  {name}" for name in names)]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 0) -> Iterator[str]:

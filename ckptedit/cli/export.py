@@ -28,11 +28,12 @@ def export(
     json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress bar, no notes.")] = False,
 ) -> None:
-    """Write a delta as a LoRA or LyCORIS file that A1111, ComfyUI and diffusers load.
+    """Write a delta as a file that A1111 and ComfyUI load.
 
-    A rank below that of a change loses some of it: the note and the JSON say
+    A lora loads in diffusers, too; a lycoris file does not. A rank below that of a change loses some of it: the note and the JSON say
     how much. Changes of weights that these tools do not load from such a file
-    (the VAE's, and in a lora all vectors) are left out and named.
+    (the VAE's, a text encoder's norms, in a lora all vectors) are left out and
+    named.
 
     Example: ckptedit export vangogh.delta.safetensors --format lora -o vangogh.safetensors
     """

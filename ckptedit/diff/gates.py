@@ -123,14 +123,13 @@ def within(value: float, measure: str, limit: float) -> bool:
 
 
 def _structure(report: Report, rules: Rules) -> list[Verdict]:
-    found = {
-        "added": report.added,
-        "removed": report.removed,
-        "reshaped": [tensor.name for tensor in report.reshaped],
-        "retyped": [tensor.name for tensor in report.retyped],
+    found: dict[str, dict[str, Any]] = {
+        "added": dict.fromkeys(report.added),
+        "removed": dict.fromkeys(report.removed),
+        "reshaped": {tensor.name: tensor.as_dict() for tensor in report.reshaped},
+        "retyped": {tensor.name: list(tensor.dtypes) for tensor in report.retyped},
     }
-    expected = rules.baseline or {}
-    broken = {kind: _beyond(names, kind, expected) for kind, names in found.items()}
+    broken = {kind: _beyond(names, kind, rules.baseline or {}) for kind, names in found.items()}
     return [
         Verdict(f"no tensor is {kind}", not names, tensors=tuple(names))
         for kind, names in broken.items()
@@ -138,9 +137,18 @@ def _structure(report: Report, rules: Rules) -> list[Verdict]:
     ]
 
 
-def _beyond(names: list[str], kind: str, baseline: Mapping[str, Any]) -> list[str]:
-    known = [x["name"] if isinstance(x, dict) else x for x in baseline.get(kind, [])]
-    return [name for name in names if name not in known]
+def _beyond(found: Mapping[str, Any], kind: str, baseline: Mapping[str, Any]) -> list[str]:
+    """The names of what the baseline does not have in the same way, shapes and dtypes included."""
+    known: dict[str, Any]
+    if kind == "retyped":
+        names = set(baseline.get(kind, []))
+        tensors = [t for t in baseline.get("tensors", []) if t["name"] in names]
+        known = {t["name"]: [t.get("old_dtype"), t.get("dtype")] for t in tensors}
+    elif kind == "reshaped":
+        known = {tensor["name"]: tensor for tensor in baseline.get(kind, [])}
+    else:
+        known = dict.fromkeys(baseline.get(kind, []))
+    return [name for name, how in found.items() if name not in known or known[name] != how]
 
 
 def _finite(report: Report) -> Verdict:

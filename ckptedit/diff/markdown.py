@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ckptedit.diff.gates import Judgement, Verdict
-from ckptedit.diff.report import Group, Report, TensorDiff
+from ckptedit.diff.report import Group, Report, TensorDiff, sentence
 from ckptedit.files import escape
 
 LIMIT = 65_000  # characters; GitHub refuses comments beyond 65 536
+CUT = "\n\n(more than a comment holds; the rest is left out)\n"
 NAMED = 10  # tensors that are named for a broken rule
 
 HEADS = {
@@ -16,6 +17,7 @@ HEADS = {
     "differs": "❌ The checkpoints differ",
     "exceeded": "❌ The drift exceeds its limits",
 }
+RANKS = ("spectral norm", "rank", "stable rank", "effective rank")
 FIGURES = ("relative", "L2", "L1", "L∞", "cosine", "changed")
 
 
@@ -26,8 +28,10 @@ def as_markdown(report: Report, judgement: Judgement, top: int = 20) -> str:
     """
     while True:
         text = "\n".join(_lines(report, judgement, top)) + "\n"
-        if len(text) <= LIMIT or top == 0:
-            return text[:LIMIT]
+        if len(text) <= LIMIT:
+            return text
+        if top == 0:
+            return text[: text.rindex("\n", 0, LIMIT - len(CUT))] + CUT
         top //= 2
 
 
@@ -46,6 +50,18 @@ def _lines(report: Report, judgement: Judgement, top: int) -> Iterable[str]:
     yield from folded("Blocks and roles", ("", "block", "role", *FIGURES), rows[: 10 * top])
     movers = [[code(tensor.name), *figures(tensor)] for tensor in report.movers()[:top]]
     yield from folded(f"The {len(movers)} tensors that moved most", ("tensor", *FIGURES), movers)
+    yield from folded("Ranks of the changes", ("tensor", *RANKS), ranks(report, top))
+    yield from (f"{sentence(factor)}.\n" for factor in report.factors)
+
+
+def ranks(report: Report, top: int) -> list[list[str]]:
+    """A row for each spectrum, the strongest first."""
+    strongest = sorted(report.spectra.items(), key=lambda item: -item[1].spectral_norm)
+    return [
+        [code(name), f"{s.spectral_norm:.4g}", str(s.rank), f"{s.stable_rank:.3g}",
+         f"{s.effective_rank:.4g}"]
+        for name, s in strongest[:top]
+    ]  # fmt: skip
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

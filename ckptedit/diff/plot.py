@@ -1,7 +1,7 @@
 """Drift as a picture: where in the model it is, and how it is spread over the tensors."""
 
 from io import BytesIO
-from math import isfinite, log10
+from math import inf, log10
 from typing import TYPE_CHECKING
 
 from ckptedit.diff.report import Group, Report
@@ -16,7 +16,9 @@ SHADES = ("#3b6fb6", "#d97706", "#0f8b6d", "#8b5cf6", "#64748b")
 FIRST = ("k", "v", "q", "out", "self.k", "self.v", "self.q", "self.out")  # then by the alphabet
 LAST = ("TIME", "END", "HEAD")
 DECADE = 10.0  # the least range that is shown: nearly equal figures shall look nearly equal
-BINS = 30
+BINS = 31  # odd: equal values, which stand in the middle, fall into one
+
+SIGNS = "dots: unchanged; ×: changed, but 0, infinite or NaN"
 
 Row = tuple[str, str]  # component, block
 
@@ -57,12 +59,14 @@ def _heat_map(axes: "Axes", groups: list[Group]) -> None:
     grid = [[float("nan")] * len(roles) for _ in rows]
     for group in groups:
         y, x = rows.index((group.key[0], group.key[1])), roles.index(group.key[2])
-        if group.changed:
+        if not group.changed:
+            axes.plot(x, y, marker=".", color="#c3c8d0", markersize=3)
+        elif on_scale(group.figures.relative):
             grid[y][x] = group.figures.relative
         else:
-            axes.plot(x, y, marker=".", color="#c3c8d0", markersize=3)
+            axes.plot(x, y, marker="x", color="#c2410c", markersize=6)
     axes.set_facecolor(EMPTY)
-    axes.set_title("Relative L2 by block and role (dots: unchanged)", color=INK, fontsize=10)
+    axes.set_title(f"Relative L2 by block and role ({SIGNS})", color=INK, fontsize=10)
     axes.set_xticks(range(len(roles)), roles, rotation=45, ha="right", fontsize=8)
     axes.set_yticks(range(len(rows)), [" ".join(row) for row in rows], fontsize=8)
     axes.tick_params(length=0, colors=QUIET)
@@ -75,6 +79,13 @@ def _heat_map(axes: "Axes", groups: list[Group]) -> None:
         bar = axes.figure.colorbar(image, ax=axes, pad=0.02)
         bar.ax.tick_params(which="both", labelsize=8, colors=QUIET)
         bar.outline.set_visible(False)
+    if rows:
+        axes.set(xlim=(-0.5, len(roles) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+
+
+def on_scale(relative: float) -> bool:
+    """Whether a relative L2 has a place on a logarithmic scale."""
+    return 0 < relative < inf
 
 
 def _row_order(row: Row) -> tuple[str, int, str]:
@@ -90,7 +101,7 @@ def _colors(values: list[float]) -> "LogNorm | None":
     """A logarithmic scale over the values that have a logarithm; None if there is none."""
     from matplotlib.colors import LogNorm
 
-    found = [x for x in values if isfinite(x) and x > 0]
+    found = [x for x in values if on_scale(x)]
     return LogNorm(min(min(found), max(found) / DECADE), max(found)) if found else None
 
 
@@ -99,9 +110,11 @@ def _histogram(axes: "Axes", report: Report) -> None:
 
     values: dict[str, list[float]] = {}
     for tensor in report.changed:
-        if 0 < tensor.figures.relative < float("inf"):
+        if on_scale(tensor.figures.relative):
             values.setdefault(tensor.component, []).append(tensor.figures.relative)
-    axes.set_title("Changed tensors by relative L2", color=INK, fontsize=10)
+    left = len(report.changed) - sum(map(len, values.values()))
+    beyond = f" (not shown: {left:,} at 0, infinite or NaN)" if left else ""
+    axes.set_title("Changed tensors by relative L2" + beyond, color=INK, fontsize=10)
     axes.set_ylabel("tensors", color=QUIET, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(which="both", colors=QUIET, labelsize=8)

@@ -98,6 +98,20 @@ class SharedFactor:
     shared: bool  # sharing >= 0.9, and the space is at most half of d
 
 
+def sentence(factor: SharedFactor) -> str:
+    """What the test for a shared right factor found, in words."""
+    edits = f"{factor.matrices} K/V edits of width {factor.dim}"
+    if factor.shared:
+        return (
+            f"{edits} share one right factor of rank {factor.rank}: "
+            "a closed form, or training in a fixed subspace"
+        )
+    return (
+        f"{edits} have no small right factor in common: their rows span {factor.rank} "
+        f"directions, those of one alone up to {factor.largest_rank}"
+    )
+
+
 @dataclass(frozen=True)
 class Group:
     """All compared tensors of one component, block or role, or of one block and role."""
@@ -146,10 +160,14 @@ class Report:
         return Group.of((), self.tensors)
 
     @property
+    def equal(self) -> bool:
+        """Whether every tensor is there on both sides, and byte-identical."""
+        return not (self.added or self.removed or self.reshaped or self.changed)
+
+    @property
     def same(self) -> bool:
-        """Whether every tensor is there on both sides, byte-identical, and finite."""
-        structure = self.added or self.removed or self.reshaped
-        return not (structure or self.changed or self.nonfinite)
+        """Whether both are equal, and finite."""
+        return self.equal and not self.nonfinite
 
     def movers(self) -> list[TensorDiff]:
         """The changed tensors, farthest first by relative L2, those with NaN before all others."""

@@ -43,6 +43,8 @@ def parse_rules(table: Mapping[str, Any]) -> Rules:
     """Makes rules of the tables of a TOML file."""
     for section in table:
         require_one_of(section, SECTIONS, "section of rules")
+    if table.get("allow") == []:
+        raise BadParam("allow is an empty list: name what may change, or leave it out")
     total = _typed(table, "total", dict, {})
     limits = [limit for entry in _typed(table, "limit", list, []) for limit in _limits(entry)]
     return Rules(

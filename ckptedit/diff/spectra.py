@@ -28,6 +28,7 @@ PRECISION = {  # dtype -> bits of the mantissa, least exponent
 }
 MARGIN = 1.1  # over the expected spectral norm of the noise, which it exceeds by little
 ENOUGH_SHARING = 0.9
+CLEAR = 1e-4  # of the greatest: singular values above it are good to 1e-7 in a Gram matrix
 
 Matrix = NDArray[np.float64]
 
@@ -94,7 +95,7 @@ def with_spectra(
     for tensor in track(changed, "singular values"):
         before, after = (_matrix(checkpoint, tensor) for checkpoint in (old, new))
         noise = _noise(before, after, tensor)
-        found = spectra[tensor.name] = spectrum(_gram(before, after), noise.norm)
+        found = spectra[tensor.name] = spectrum(_singular_values(before, after), noise.norm)
         if _reads_text(tensor):
             stack = stacks.setdefault((tensor.component, before.shape[1]), Stack(before.shape[1]))
             stack.add(after.astype(np.float64) - before, noise, found.rank)
@@ -102,9 +103,8 @@ def with_spectra(
     return replace(report, spectra=spectra, factors=factors)
 
 
-def spectrum(gram: Matrix, noise: float = 0.0) -> Spectrum:
-    """Sums up the singular values of Δ. gram: Δᵀ Δ or Δ Δᵀ; noise: what rounding can put there."""
-    s = singular_values(gram)
+def spectrum(s: Matrix, noise: float = 0.0) -> Spectrum:
+    """Sums up singular values [n], greatest first. noise: what rounding can put there."""
     if not s.size or not s[0]:
         return Spectrum(0.0, 0.0, 0.0, 0)
     share = s[s > 0] / s.sum()
@@ -113,8 +113,16 @@ def spectrum(gram: Matrix, noise: float = 0.0) -> Spectrum:
 
 
 def singular_values(gram: Matrix) -> Matrix:
-    """Of Δ, from its Gram matrix, greatest first. Exact to 1e-8 of the greatest."""
+    """Of Δ, from its Gram matrix Δᵀ Δ or Δ Δᵀ, greatest first. Exact to 1e-8 of the greatest."""
     return np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0.0))
+
+
+def _singular_values(before: NDArray[Any], after: NDArray[Any]) -> Matrix:
+    """Of after - before. Where the Gram matrix leaves small ones in doubt, of Δ itself."""
+    s = singular_values(_gram(before, after))
+    if s[-1] > CLEAR * s[0]:
+        return s
+    return np.linalg.svd(after.astype(np.float64) - before, compute_uv=False)
 
 
 def rank(s: Matrix, noise: float) -> int:

@@ -1,7 +1,7 @@
 """How far a tensor moved: sums over its elements that add up over pieces, tensors and blocks."""
 
 from dataclasses import dataclass
-from math import inf, nan, sqrt
+from math import inf, isfinite, nan, sqrt
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Figures:
             relative, cosine = 0.0, 1.0
         else:
             relative = l2 / old if old else inf
-            cosine = max(-1.0, min(1.0, sums.dot / (old * new))) if old and new else 0.0
-            cosine = nan if l2 != l2 else cosine
+            cosine = sums.dot / (old * new) if old and new else 0.0
+            cosine = max(-1.0, min(1.0, cosine)) if isfinite(l2) and isfinite(cosine) else nan
         fraction = sums.changed / sums.elements if sums.elements else 0.0
         return cls(sums.l1, l2, sums.linf, relative, cosine, fraction)
 

@@ -189,9 +189,7 @@ def test_values_that_the_dtype_of_the_base_does_not_hold_are_counted_and_never_e
     differ = sum(int((ours[name] != wanted[name]).sum()) for name in made.entries)
     worst = max(float(np.abs(ours[name] - wanted[name]).max()) for name in made.entries)
     assert made.off == (differ, pytest.approx(worst)) and differ > 0
-    with pytest.raises(
-        Incompatible, match="its dtype in .*, F16, does not hold: no delta is exact"
-    ):
+    with pytest.raises(Incompatible, match="F16, does not hold: no delta is exact there"):
         delta_of(base, edited, tmp_path / "d", exact=True)
 
 

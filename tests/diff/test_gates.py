@@ -171,6 +171,20 @@ def test_structure_that_the_baseline_knows_is_accepted(diff_of, tmp_path):
     assert broken(judge(more, Rules(baseline=baseline))) == ["no tensor is added"]
 
 
+def test_structure_that_changed_otherwise_than_in_the_baseline_is_not(diff_of, tmp_path):
+    old = {"w": torch.zeros(4), "v": torch.ones(4).half()}
+    baseline = baseline_of(diff_of(old, {"w": torch.zeros(5), "v": torch.ones(4)}), tmp_path)
+    other = diff_of(old, {"w": torch.zeros(2, 2), "v": torch.ones(4).double()})
+    found = broken(judge(other, Rules(baseline=baseline)))
+    assert found == ["no tensor is reshaped", "no tensor is retyped"]
+
+
+def test_a_cosine_of_what_overflows_meets_no_limit(diff_of):
+    huge = torch.full((4,), 1e200, dtype=torch.float64)
+    report = diff_of({"w": huge}, {"w": -huge})
+    assert not judge(report, Rules(limits=[Limit("w", 0.9, "cosine")])).passed
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"total": {}}', '{"total": {"l2": "x"}}'])
 def test_a_baseline_that_is_no_report_is_refused(tmp_path, text):
     path = tmp_path / "baseline.json"
@@ -217,6 +231,7 @@ def test_rules_come_from_a_file(tmp_path):
         "[total]\nrelative = nan",
         "allow = '**'",
         "allow = [3]",
+        "allow = []",
         "[[limit]]\nrelative = 0",
         "[[limit]]\nkeys = '**'",
         "limit = [3]",

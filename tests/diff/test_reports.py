@@ -8,7 +8,7 @@ import torch
 
 from ckptedit.diff import Limit, Rules, judge
 from ckptedit.diff.junit import as_junit
-from ckptedit.diff.markdown import LIMIT, as_markdown, code
+from ckptedit.diff.markdown import CUT, LIMIT, as_markdown, code
 from ckptedit.diff.plot import as_png
 
 HOSTILE = "a|b`c\x1b[31m\n<script>&\"'].weight"
@@ -69,6 +69,15 @@ def test_markdown_fits_a_comment_whatever_the_model(diff_of):
     report = diff_of(old, {name: torch.ones(1) for name in old})
     for top in (20, 600):
         assert len(as_markdown(report, judge(report, Rules()), top=top)) <= LIMIT
+
+
+def test_markdown_that_fits_by_no_means_is_cut_between_lines(diff_of):
+    old = {f"layer.{i}." + "x" * 700: torch.zeros(1) for i in range(20)}
+    report = diff_of(old, {name: torch.ones(1) for name in old})
+    rules = Rules(limits=[Limit("layer.**", i / 100) for i in range(60)])
+    text = as_markdown(report, judge(report, rules))
+    assert len(text) <= LIMIT and text.endswith(CUT)
+    assert all(line.endswith("|") for line in text.splitlines() if line.startswith("|"))
 
 
 @pytest.mark.parametrize("change", [0.0, 0.5, float("nan")])

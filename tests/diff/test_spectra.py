@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ckptedit.diff import compare
-from ckptedit.diff.spectra import spectrum, with_spectra
+from ckptedit.diff.spectra import singular_values, spectrum, with_spectra
 from ckptedit.files import Checkpoint
 
 KV = [
@@ -42,15 +42,22 @@ def edited(dtype, right):
 
 
 def test_a_spectrum_worked_by_hand():
-    found = spectrum(np.diag([9.0, 16.0, 0.0]))
+    found = spectrum(singular_values(np.diag([9.0, 16.0, 0.0])))
     assert (found.spectral_norm, found.rank) == (4.0, 2)
     assert found.stable_rank == pytest.approx(25 / 16)
     entropy = -(4 / 7 * math.log(4 / 7) + 3 / 7 * math.log(3 / 7))
     assert found.effective_rank == pytest.approx(math.exp(entropy))
 
 
+def test_the_spectrum_of_an_edit_of_low_rank_is_exact(spectra_of):
+    """Small singular values are lost in a Gram matrix, and 600 of them are not small."""
+    left, right = (torch.randint(-8, 9, size).float() for size in ((640, 1), (1, 768)))
+    found = spectra_of({"w": torch.zeros(640, 768)}, {"w": left @ right}).spectra["w"]
+    assert found.effective_rank == pytest.approx(1, abs=1e-9) and found.rank == 1
+
+
 def test_a_spectrum_of_nothing_is_zero():
-    assert spectrum(np.zeros((3, 3))).effective_rank == 0.0
+    assert spectrum(singular_values(np.zeros((3, 3)))).effective_rank == 0.0
 
 
 @pytest.mark.parametrize("shape", [(40, 24), (24, 40), (8, 3, 3, 3)])
