@@ -30,9 +30,10 @@ def export(
 ) -> None:
     """Write a delta as a file that A1111 and ComfyUI load.
 
-    A lora loads in diffusers, too; a lycoris file does not. A rank below that of a change loses some of it: the note and the JSON say
-    how much. Changes of weights that these tools do not load from such a file
-    (the VAE's, a text encoder's norms, in a lora all vectors) are left out and
+    A lora loads in diffusers, too; a lycoris file does not. A rank below
+    that of a change loses some of it: the note and the JSON say how much.
+    Changes of weights that these tools do not load from such a file (the
+    VAE's, a text encoder's norms, in a lora all vectors) are left out and
     named.
 
     Example: ckptedit export vangogh.delta.safetensors --format lora -o vangogh.safetensors
