@@ -163,6 +163,25 @@ FOR_EACH_CPU static void measure_F16(
     fold(sums, changed, special, all_l1, (Doubles){0}, all_delta2, all_old2, all_new2, all_dot);
 }
 
+/* Such as CLIP's position_ids: few, so one by one. */
+
+static void measure_I64(
+    const char *old_bytes, const char *new_bytes, ssize_t bytes, Sums *sums) {
+    for (ssize_t at = 0; at < bytes; at += sizeof(int64_t)) {
+        int64_t a, b;
+        memcpy(&a, old_bytes + at, sizeof a);
+        memcpy(&b, new_bytes + at, sizeof b);
+        double old = a, new = b, delta = new - old, size = delta < 0 ? -delta : delta;
+        sums->changed += a != b;
+        sums->l1 += size;
+        sums->linf = size > sums->linf ? size : sums->linf;
+        sums->delta2 += delta * delta;
+        sums->old2 += old * old;
+        sums->new2 += new * new;
+        sums->dot += old * new;
+    }
+}
+
 /* Reads exactly `bytes` bytes. 0, or an errno; -1 if the file ends before. */
 
 static int fill(int fd, char *buffer, ssize_t bytes, off_t offset) {
@@ -211,7 +230,8 @@ static PyObject *measure(PyObject *self, PyObject *args) {
         return NULL;
     Measure *add = !strcmp(dtype, "F16") ? measure_F16
                  : !strcmp(dtype, "BF16") ? measure_BF16
-                 : !strcmp(dtype, "F32") ? measure_F32 : NULL;
+                 : !strcmp(dtype, "F32") ? measure_F32
+                 : !strcmp(dtype, "I64") ? measure_I64 : NULL;
     if (!add) return PyErr_Format(PyExc_ValueError, "unknown dtype %s", dtype);
     Sums sums = {0};
     int error;

@@ -13,7 +13,7 @@ try:
 except ImportError:
     DTYPES: frozenset[str] = frozenset()
 else:
-    DTYPES = frozenset({"F16", "BF16", "F32"})
+    DTYPES = frozenset({"F16", "BF16", "F32", "I64"})
 
 
 def measured(old: Checkpoint, new: Checkpoint, name: str) -> Sums | None:

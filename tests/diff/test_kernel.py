@@ -13,7 +13,7 @@ from ckptedit.diff import kernel, norms
 from ckptedit.files import Checkpoint, Spec, decode, write
 from ckptedit.files.header import BITS
 
-DTYPES = ["F16", "BF16", "F32"]
+DTYPES = ["F16", "BF16", "F32", "I64"]
 
 built = pytest.mark.skipif(not kernel.DTYPES, reason="the kernel was not compiled")
 
