@@ -1,7 +1,8 @@
 """What the user interfaces call a tensor: the keys of LoRA and `.diff` files.
 
-A1111 and ComfyUI both take `lora_unet_...` and `lora_te_...` with underscores. What these do not
-reach (norms of other names, VAE, language models) goes under its own name, ComfyUI's generic form.
+A1111 and ComfyUI both take `lora_unet_...` and `lora_te_...` with underscores, of SDXL `lora_te1_...`
+and `lora_te2_...`. What these do not reach (norms of other names, VAE, language models, OpenCLIP's
+packed matrices) goes under its own name, ComfyUI's generic form.
 """
 
 import re
@@ -29,8 +30,8 @@ class Naming(NamedTuple):
     def module(self, name: str) -> str:
         """The key of the module that a `.weight` or `.bias` belongs to, without a suffix."""
         bare = name.removesuffix(WEIGHT).removesuffix(BIAS)
-        if self.family and (inside := self._text(bare)):
-            return "lora_te_text_model_" + inside.replace(".", "_")
+        if self.family and (text := self._text(bare)):
+            return text
         if self.family and bare.startswith(self.prefix):
             try:
                 return lora_name(bare, self.family)
@@ -39,11 +40,17 @@ class Naming(NamedTuple):
         return generic(bare)
 
     def _text(self, name: str) -> str | None:
-        if self.family is None or self.family.text_layout != "clip":
+        """The key of a module of a text encoder that has transformers' names; SDXL has two."""
+        if self.family is None or self.family.text_layout == "open_clip":
             return None
-        for prefix in (self.family.text_prefix, "text_encoder."):
+        two = self.family.text_layout == "two"
+        first = "lora_te1" if two else "lora_te"
+        starts = {self.family.text_prefix: first, "text_encoder.": first}
+        if two:
+            starts["text_encoder_2."] = "lora_te2"
+        for prefix, start in starts.items():
             if name.startswith(prefix) and (match := TEXT.match(name.removeprefix(prefix))):
-                return match[1]
+                return f"{start}_text_model_{match[1].replace('.', '_')}"
         return None
 
     def stem(self, name: str, *, replaced: bool = False) -> str:

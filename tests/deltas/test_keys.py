@@ -42,6 +42,21 @@ def header(family: str, prefix: str = "model.diffusion_model.") -> dict[str, Spe
             "cond_stage_model.transformer.text_model.encoder.layers.11.mlp.fc1.weight",
             "lora_te_text_model_encoder_layers_11_mlp_fc1",
         ),
+        (
+            "sdxl",
+            "conditioner.embedders.0.transformer.text_model.encoder.layers.0.mlp.fc2.weight",
+            "lora_te1_text_model_encoder_layers_0_mlp_fc2",
+        ),
+        (
+            "sdxl",
+            "text_encoder_2.text_model.encoder.layers.31.self_attn.k_proj.weight",
+            "lora_te2_text_model_encoder_layers_31_self_attn_k_proj",
+        ),
+        (
+            "sdxl",
+            "conditioner.embedders.1.model.transformer.resblocks.0.attn.in_proj_weight",
+            "conditioner.embedders.1.model.transformer.resblocks.0.attn.in_proj_weight",
+        ),
         ("sd1", "first_stage_model.decoder.conv_in.weight", "first_stage_model.decoder.conv_in"),
         ("sd1", "model_ema.decay.weight", "model_ema.decay"),
         (
@@ -84,6 +99,7 @@ def test_what_is_replaced_goes_by_its_full_name_unless_it_is_a_weight():
         ("lora_unet_conv_out", True),
         ("lora_te_text_model_encoder_layers_11_mlp_fc1", True),
         ("lora_te_text_model_encoder_layers_0_self_attn_out_proj", True),
+        ("lora_te2_text_model_encoder_layers_31_self_attn_k_proj", True),
         ("lora_te_text_model_encoder_layers_0_layer_norm1", False),
         ("lora_te_text_model_embeddings_token_embedding", False),
         ("first_stage_model.decoder.conv_in", False),
