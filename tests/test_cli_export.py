@@ -23,7 +23,6 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from refusal import refused
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny_model import random_mini
 from typer.testing import CliRunner
 
 from ckptedit.cli import app
@@ -150,14 +149,14 @@ PROMPTS = ["a cat in Van Gogh style", "an unheard-of thing"]
 
 
 def edited_mini(folder: Path) -> tuple[Path, Path]:
-    """mini with random weights, and with a change of rank 4 in its K/V weights."""
-    base, edited = random_mini(folder / "base.safetensors"), folder / "edited.safetensors"
+    """mini, and with a change of rank 4 in its K/V weights."""
+    base, edited = MINI.folder / "mini.safetensors", folder / "edited.safetensors"
     with Checkpoint(base) as checkpoint:
         edits = {}
         for seed, weight in enumerate(kv_weights(checkpoint)):
             old = checkpoint.values(weight.name)
-            change = low_rank(old.shape, 4, seed, size=1.0)
-            edits[weight.name] = old + change / np.linalg.norm(change) * np.linalg.norm(old)
+            change = low_rank(old.shape, 4, seed)
+            edits[weight.name] = old + 0.5 * change / np.linalg.norm(change) * np.linalg.norm(old)
         write_edited(edited, checkpoint, edits)
     return base, edited
 
@@ -196,5 +195,4 @@ def test_diffusers_loads_the_lora_and_draws_the_pictures_of_the_edited_checkpoin
         drawn = theirs(base, "lora.safetensors")
     changed = float(np.abs(before - after).max())
     assert changed > 0.05
-    assert np.abs(drawn - after).max() < changed / 20
-    assert np.abs(drawn - after).max() < 0.01
+    assert np.abs(drawn - after).max() < 0.002

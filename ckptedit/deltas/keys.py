@@ -1,8 +1,8 @@
 """What the user interfaces call a tensor: the keys of LoRA and `.diff` files.
 
-A1111 and ComfyUI both take `lora_unet_...` and `lora_te_...` with underscores, of SDXL `lora_te1_...`
-and `lora_te2_...`. What these do not reach (norms of other names, VAE, language models, OpenCLIP's
-packed matrices) goes under its own name, ComfyUI's generic form.
+A1111 and ComfyUI both take `lora_unet_...` and `lora_te_...` with underscores; for SDXL's text
+encoders `lora_te1_...` and `lora_te2_...`. What these do not reach (norms of other names, VAE,
+language models, OpenCLIP's packed matrices) goes under its own name, ComfyUI's generic form.
 """
 
 import re
