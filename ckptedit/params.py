@@ -7,6 +7,7 @@ parameters. Understood are float, int, str, bool, Literal choices, and `X | None
 import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
 from typing import Any, Literal, Union, get_args, get_origin
 
 from ckptedit.errors import BadParam
@@ -68,9 +69,12 @@ def convert(value: Any, hint: Any, name: str) -> Any:
     if hint is bool:
         return _truth(value, name)
     try:
-        return hint(value)
-    except (TypeError, ValueError):
+        found = hint(value)
+    except (TypeError, ValueError, OverflowError):
         raise BadParam(f"{name} must be a number ({hint.__name__}), got {value!r}") from None
+    if isinstance(found, float) and not isfinite(found):
+        raise BadParam(f"{name} must be a finite number, got {found}")
+    return found
 
 
 def _truth(value: Any, name: str) -> bool:

@@ -134,6 +134,7 @@ def test_sizes_are_read_as_people_write_them(text, count):
         (["--block", "IN77=1"], "no block is called 'IN77'"),
         (["-w", "1"], "3 edits need 3 weights, got 1"),
         (["-m", "slerp"], "slerp merges 1 to 2 edits, got 3"),
+        (["-m", "slerp", "-p", "t=inf"], "t must be a finite number, got inf"),
         (["-m", "fuse"], "carries no Gram matrix"),
         (["-o", "base.safetensors"], "base.safetensors is an input; --in-place overwrites it"),
         (["-o", "-", "--json"], "--json and -o - both want stdout"),

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
-from ckptedit.errors import BadParam
+import numpy as np
+
+from ckptedit.errors import BadParam, Incompatible
 from ckptedit.merge import METHODS
+from ckptedit.merge.arrays import ArrayStack, merge_arrays
 from ckptedit.params import defaults, hyperparameters, typed
 
 Extra = Literal["error", "keep", "drop"]
@@ -67,6 +70,33 @@ class Recipe:
         if self.weights and len(self.weights) != edits:
             raise BadParam(f"{edits} edits need {edits} weights, got {len(self.weights)}")
         return tuple(float(weight) for weight in self.weights) or (1.0,) * edits
+
+    def try_out(self, edits: int) -> None:
+        """Runs the method on task vectors of zeros, so that it says what it does not accept.
+
+        Raises BadParam, also if a factor does not fit into float32, and UnknownName.
+        """
+        weights, params = self.resolved_weights(edits), self.resolved_params()
+        grams = np.repeat(np.eye(2)[None], edits, axis=0)
+        stack = ArrayStack(np.zeros((edits, 2, 2)), weights, grams=grams)
+        try:
+            with np.errstate(all="ignore"):
+                merged = merge_arrays(METHODS[self.method], stack, **params)
+        except Incompatible:  # it wants tensors of another kind
+            return
+        if not np.isfinite(merged).all():  # Inf times 0 is NaN
+            given = ", ".join(f"{name}={value}" for name, value in params.items())
+            raise BadParam(
+                f"{self.method} cannot do with float32, which ends at 3.4e+38, what was asked for: "
+                f"weights {list(weights)}{', ' if given else ''}{given}"
+            )
+
+    def shares(self, edits: int) -> Sequence[float]:
+        """What each edit is multiplied by; only the sign is exact: above 0 if the method adds it,
+        below if it takes it away. Raises what a wrong recipe raises."""
+        shares = getattr(METHODS[self.method], "shares", None)
+        weights = self.resolved_weights(edits)
+        return shares(weights, **self.resolved_params()) if shares else weights
 
     def options(self, edits: int) -> dict[str, Any]:
         """What the ledger and the report say; the number of threads is not among it."""

@@ -78,8 +78,7 @@ def merge_checkpoints(
     or is kept or dropped as recipe.extra says. Tensors of integers must be equal everywhere.
     Raises BadParam, UnknownName, Incompatible, BadCheckpoint, Overflow and what `write` raises.
     """
-    if not edits:
-        raise Incompatible("there is nothing to merge: give at least one edit")
+    require_sound(recipe, len(edits))
     sources = [base, *(source for edit in edits for source in edit.sources)]
     check_output(target.path, sources, force=target.force, in_place=target.in_place)
     stream = make_stream(base, edits, recipe)
@@ -111,10 +110,18 @@ def merge_files(
     track: Track = silent,
 ) -> Merged:
     """As `merge_checkpoints`, with inputs by name: a file, an index, a folder, `-` for stdin."""
+    require_sound(recipe, len(edits))
     with ExitStack() as opened:
         start = opened.enter_context(Checkpoint(base))
         sources = [open_edit(opened.enter_context(Checkpoint(path)), start) for path in edits]
         return merge_checkpoints(start, sources, target, recipe, track=track)
+
+
+def require_sound(recipe: Recipe, edits: int) -> None:
+    """Raises what a wrong recipe raises, before anything is read."""
+    if not edits:
+        raise Incompatible("there is nothing to merge: give at least one edit")
+    recipe.try_out(edits)
 
 
 def make_stream(base: Checkpoint, edits: Sequence[Edit], recipe: Recipe) -> Stream:

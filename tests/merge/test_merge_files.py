@@ -255,11 +255,22 @@ def test_nothing_to_merge_is_an_error(run):
         ({"params": {"densty": 1}}, "ties has no parameter densty; it has density, trim_scope"),
         ({"params": {"density": "much"}}, "density must be a number"),
         ({"params": {"vote": "loud"}}, "vote must be one of mass, count"),
+        ({"params": {"density": "7"}}, r"density must be in \(0, 1\], got 7"),
+        ({"method": "add-difference"}, "add-difference merges 2 edits, got 3"),
+        ({"method": "linear", "weights": (1, -1, 0)}, "weights, and .* sum to 0"),
+        ({"weights": (1, 2, 3), "params": {"compat": "reference"}}, "knows no weights"),
+        ({"method": "fuse", "params": {"ridge": -1}}, "ridge must be above 0, got -1"),
+        ({"method": "fuse", "weights": (0, 0, 0)}, "all weights are zero"),
+        ({"method": "fuse", "params": {"ridge": "inf"}}, "ridge must be a finite number, got inf"),
+        ({"params": {"density": float("nan")}}, "density must be a finite number, got nan"),
+        ({"method": "dare", "params": {"seed": float("inf")}}, "seed must be a number"),
+        ({"method": "task", "weights": (1, 1e300, 1)}, r"3.4e\+38.*weights \[1.0, 1e\+300, 1.0\]"),
     ],
 )
 def test_a_wrong_recipe_is_refused_before_anything_is_read(run, tmp_path, settings, message):
-    with pytest.raises(BadParam, match=message):
-        run(**settings)
+    with pytest.raises(BadParam, match=message) as caught:
+        run(["no such file"] * 3, **settings)
+    assert not hasattr(caught.value, "__notes__")
     assert not (tmp_path / "out.safetensors").exists()
 
 
