@@ -23,16 +23,20 @@ def erased(ledger: Sequence[Mapping[str, Any]]) -> list[Target]:
     Those of merged checkpoints count, those of a delta that was taken out again do not. Raises
     BadCheckpoint if an entry is malformed.
     """
-    found: dict[str, Target] = {}
     try:
-        for line in ledger:
-            for target in _targets(line):
-                found[target.concept] = target
-            for undone in line.get("taken_out", []):
-                for target in _targets(undone):
-                    found.pop(target.concept, None)
+        return _standing(ledger)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadCheckpoint("the checkpoint's ledger has a malformed erase entry") from error
+
+
+def _standing(ledger: Sequence[Mapping[str, Any]]) -> list[Target]:
+    found: dict[str, Target] = {}
+    for line in ledger:
+        for undone in line.get("taken_out", []):
+            for target in _targets(undone):
+                found.pop(target.concept, None)
+        for target in _targets(line):
+            found[target.concept] = target
     return list(found.values())
 
 
@@ -44,5 +48,9 @@ def _targets(line: Mapping[str, Any]) -> list[Target]:
             raise BadCheckpoint("the checkpoint's ledger has an erased concept of no known kind")
         return targets
     if operation == "merge":
-        return [t for each in line["inputs"] for inner in each["ledger"] for t in _targets(inner)]
+        return _standing(line["added"] if "added" in line else _all_inputs(line))
     return []
+
+
+def _all_inputs(merge: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [line for each in merge["inputs"] for line in each["ledger"]]

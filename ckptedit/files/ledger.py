@@ -108,9 +108,11 @@ def beyond(
 
 
 def concepts_of(lines: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """The concepts of ledger entries, each once, in order."""
+    """The concepts of ledger entries, each once, in order; not of those taken out again."""
     found: list[Any] = []
     for line in lines:
+        gone = concepts_of(line.get("taken_out", []))
+        found = [concept for concept in found if concept not in gone]
         for concept in line.get("concepts", []):
             if concept not in found:
                 found.append(concept)

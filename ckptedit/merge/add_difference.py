@@ -5,12 +5,20 @@ al., Editing Models with Task Arithmetic, ICLR 2023, https://arxiv.org/abs/2212.
 when B and C are fine-tunes of the same model. If C is the base itself, it is `task` with one edit.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from ckptedit.merge.stack import Kernel, Stack, require_edits
+from ckptedit.merge.stack import Kernel, Stack, require_edits, shared_by
 from ckptedit.merge.votes import require_unweighted
 
 
+def shares(weights: Sequence[float], alpha: float) -> Sequence[float]:
+    """What the edits are multiplied by; they have no weights."""
+    return alpha, -alpha
+
+
+@shared_by(shares)
 def add_difference(stack: Stack, *, alpha: float = 1.0) -> Kernel:
     """Adds to the base what the first edit has and the second has not.
 

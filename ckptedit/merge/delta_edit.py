@@ -1,6 +1,6 @@
 """A delta file among what is merged: its changes are task vectors as they stand."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,11 @@ class DeltaEdit:
         self.delta, self.label = delta, delta.label
 
     @property
-    def ledger(self) -> list[dict[str, Any]]:
-        return self.delta.ledger
-
-    @property
     def sources(self) -> list[Checkpoint]:
         return [self.delta.checkpoint]
+
+    def ledger_on(self, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return self.delta.ledger
 
     def digest(self) -> str:
         return self.delta.checkpoint.data_sha256()

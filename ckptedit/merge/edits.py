@@ -4,7 +4,7 @@ An edit answers, for a tensor of the base, with None (this edit leaves it as it 
 function that fills in any stretch of its task vector.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,17 +26,16 @@ class Edit(Protocol):
     """An edit of a base checkpoint.
 
     label:   its name, escaped, for messages
-    ledger:  its ledger, oldest first
     sources: checkpoints that it reads, which an output must not overwrite
     """
 
     label: str
 
     @property
-    def ledger(self) -> list[dict[str, Any]]: ...
-
-    @property
     def sources(self) -> list[Checkpoint]: ...
+
+    def ledger_on(self, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The ledger entries of what its task vectors add to a base whose ledger is `known`."""
 
     def digest(self) -> str:
         """sha256 of its tensor data."""
@@ -65,12 +64,11 @@ class CheckpointEdit:
         self._scratch = Scratch()
 
     @property
-    def ledger(self) -> list[dict[str, Any]]:
-        return self.checkpoint.ledger
-
-    @property
     def sources(self) -> list[Checkpoint]:
         return [self.checkpoint]
+
+    def ledger_on(self, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [line for line in self.checkpoint.ledger if line not in known]
 
     def digest(self) -> str:
         return self.checkpoint.data_sha256()

@@ -6,19 +6,27 @@ Computed on task vectors, θ₀ + Σ wᵢ τᵢ / Σ wᵢ, which is the same up 
 The base itself is not one of the models; name it among the edits as well to count it in.
 """
 
+from collections.abc import Sequence
+
 from ckptedit.errors import BadParam
-from ckptedit.merge.stack import Kernel, Stack, require_edits
+from ckptedit.merge.stack import Kernel, Stack, require_edits, shared_by
 from ckptedit.merge.votes import weighted_sum
 
 
+def shares(weights: Sequence[float]) -> Sequence[float]:
+    """The weights over their sum. Raises BadParam if that is 0."""
+    total = sum(weights)
+    if abs(total) < 1e-12:
+        raise BadParam(f"linear divides by the sum of the weights, and {weights} sum to 0")
+    return [weight / total for weight in weights]
+
+
+@shared_by(shares)
 def linear(stack: Stack) -> Kernel:
     """Averages n models; weights are shares of their own sum.
 
     Raises BadParam if the weights sum to 0.
     """
     require_edits(stack, "linear", 1)
-    total = sum(stack.weights)
-    if abs(total) < 1e-12:
-        raise BadParam(f"linear divides by the sum of the weights, and {stack.weights} sum to 0")
-    shares = [weight / total for weight in stack.weights]
-    return lambda stretch: weighted_sum(stretch.deltas, shares)
+    factors = shares(stack.weights)
+    return lambda stretch: weighted_sum(stretch.deltas, factors)

@@ -85,7 +85,7 @@ def merge_checkpoints(
     strays = stray_tensors(base, edits, recipe.extra)
     with Workers(recipe.threads) as workers:
         digests = list(workers.ordered([base.data_sha256, *(e.digest for e in edits)], 2))
-        metadata = ledger.append(base.metadata, ledger_line(recipe, base, edits, digests))
+        metadata = ledger.append(base.metadata, ledger_line(recipe, stream, digests))
         specs = [*(base[name] for name in base), *(stray.info for stray in strays)]
         data = chain(stream.tensors(workers), strays)
         written = write(

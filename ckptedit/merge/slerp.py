@@ -8,16 +8,24 @@ loses its digits, it is A + t (B - A). (sd-mecha interpolates directions and len
 another function if the lengths differ.) Fine-tunes of one base nearly always lie above it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ckptedit.errors import BadParam
 from ckptedit.merge.products import dot
-from ckptedit.merge.stack import Array, Kernel, Stack, Stretch, require_edits
+from ckptedit.merge.stack import Array, Kernel, Stack, Stretch, require_edits, shared_by
 from ckptedit.merge.votes import require_unweighted
 
 CHORD = 0.9995  # above this |cos Ω| the arc is its chord
 
 
+def shares(weights: Sequence[float], t: float) -> Sequence[float]:
+    """What the edits are multiplied by where the arc is its chord; they have no weights."""
+    return (t,) if len(weights) == 1 else (1 - t, t)
+
+
+@shared_by(shares)
 def slerp(stack: Stack, *, t: float = 0.5) -> Kernel:
     """Goes from one model to another: from the base to a single edit, or from the first edit to the
     second.

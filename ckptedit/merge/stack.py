@@ -140,6 +140,18 @@ def resolved_by(resolve: Callable[..., dict[str, Any]]) -> Callable[[F], F]:
     return mark
 
 
+def shared_by(shares: Callable[..., Sequence[float]]) -> Callable[[F], F]:
+    """Marks a method that multiplies edits by something else than their weights:
+    shares(weights, **hyperparameters) is one number per edit. Its sign tells, for the ledger,
+    whether the edit is added, taken away, or left out."""
+
+    def mark(method: F) -> F:
+        method.shares = shares  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
 def require_edits(stack: Stack, method: str, least: int, most: int | None = None) -> None:
     """Raises BadParam unless the number of edits is in range."""
     count = len(stack.weights)
