@@ -56,6 +56,8 @@ class DeltaEdit:
                 f"tensor {escape(name)} is {list(info.shape)} in {base.label}, "
                 f"but {self.label} is for {list(entry.shape)}"
             )
+        if not info.numel:
+            return None
         if not (is_float(info.dtype) and is_float(entry.dtype)):
             raise Incompatible(
                 f"{self.label} replaces tensor {escape(name)} of {entry.dtype}: only floats can be "

@@ -47,7 +47,7 @@ class Edit(Protocol):
         """What the user should hear of how it fits the base, one line each."""
 
     def fill(self, base: Checkpoint, name: str) -> Filler | None:
-        """How to fill in its task vector of a tensor; None where it is zero throughout.
+        """How to fill in its task vector of a tensor; None where it is zero throughout, or empty.
 
         Raises Incompatible if the tensor has another shape, or is not of floats and differs.
         """
@@ -94,7 +94,7 @@ class CheckpointEdit:
                 f"tensor {escape(name)} is {list(old.shape)} in {base.label}, "
                 f"but {list(new.shape)} in {self.label}"
             )
-        if same_bytes(base, self.checkpoint, name):
+        if not old.numel or same_bytes(base, self.checkpoint, name):
             return None
         if not (is_float(old.dtype) and is_float(new.dtype)):
             raise Incompatible(

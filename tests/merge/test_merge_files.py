@@ -84,6 +84,21 @@ def test_tensors_that_no_edit_touches_are_copied_bit_by_bit(run, make, base):
     assert report.tensors["merged"] == len(FLOATS) - 2  # KEY is equal, and one is empty
 
 
+def test_an_empty_tensor_of_another_dtype_counts_as_untouched(tmp_path):
+    """And the tensors after it keep their places."""
+    empty, numbers_of = np.zeros((0, 4)), {"w": np.arange(6.0), "x": np.ones(3)}
+    start = save(tmp_path / "start.safetensors", {
+        "a": ("F32", empty), "w": ("F32", numbers_of["w"]), "b": ("F64", empty),
+        "x": ("F32", numbers_of["x"])})  # fmt: skip
+    edit = save(tmp_path / "edit.safetensors", {
+        "a": ("F16", empty), "w": ("F32", numbers_of["w"] * 2), "b": ("F32", empty),
+        "x": ("F32", numbers_of["x"] * 3)})  # fmt: skip
+    out = tmp_path / "out.safetensors"
+    report = merge_files(start, [edit], Target(out), Recipe("task"))
+    assert described(out) == described(start)
+    assert stored(out) == stored(edit) and report.tensors["merged"] == 2
+
+
 @pytest.mark.parametrize("method", ["task", "ties"])
 def test_an_edit_that_leaves_a_tensor_alone_adds_nothing_to_it(run, make, base, edits, method):
     without = make("without", 2, {KEY: ("F16", numbers(base)[KEY])})
