@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from ckptedit.deltas.fit import some
 from ckptedit.errors import BadCheckpoint, Incompatible
 from ckptedit.files import Checkpoint, decode_into, escape
+from ckptedit.files.dtypes import FLOATS, NATIVE
 from ckptedit.merge.scratch import Scratch
 from ckptedit.merge.stack import Array
 
 # (start, stop, base's values [stop - start], out [stop - start] float32) -> fills out
 Filler = Callable[[int, int, Array, Array], None]
 
+COMPARABLE = (NATIVE.keys() | FLOATS) - {"C64"}  # dtypes whose values are numbers on one line
 COMPARED = 1 << 16  # bytes compared at a time: what was edited differs in the first few
 
 
@@ -49,7 +51,8 @@ class Edit(Protocol):
     def fill(self, base: Checkpoint, name: str) -> Filler | None:
         """How to fill in its task vector of a tensor; None where it is zero throughout, or empty.
 
-        Raises Incompatible if the tensor has another shape, or is not of floats and differs.
+        Raises Incompatible if the tensor has another shape, or is not of floats and has other
+        values; the same values in another dtype are no change.
         """
 
     def gram(self) -> NDArray[Any] | None:
@@ -97,10 +100,8 @@ class CheckpointEdit:
         if not old.numel or same_bytes(base, self.checkpoint, name):
             return None
         if not (is_float(old.dtype) and is_float(new.dtype)):
-            raise Incompatible(
-                f"tensor {escape(name)} is {old.dtype} in {base.label} and {new.dtype} in "
-                f"{self.label}, with other values: only floats can be merged"
-            )
+            require_same_values(base, self.checkpoint, name)
+            return None
         return self._wide(base, name) if "F64" in (old.dtype, new.dtype) else self._narrow(name)
 
     def _narrow(self, name: str) -> Filler:
@@ -127,7 +128,7 @@ class CheckpointEdit:
 
 def is_float(dtype: str) -> bool:
     """Whether values of a stored dtype can be merged."""
-    return dtype in ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+    return dtype in FLOATS
 
 
 def same_bytes(one: Checkpoint, other: Checkpoint, name: str) -> bool:
@@ -136,6 +137,34 @@ def same_bytes(one: Checkpoint, other: Checkpoint, name: str) -> bool:
         return False
     pieces = zip(one.chunks(name, COMPARED), other.chunks(name, COMPARED), strict=True)
     return all(np.array_equal(a, b) for a, b in pieces)
+
+
+def require_same_values(base: Checkpoint, edited: Checkpoint, name: str) -> None:
+    """Raises Incompatible unless a tensor holds the same numbers in both, in whatever dtypes."""
+    old, new = base[name], edited[name]
+    if old.dtype == new.dtype:
+        where = f"{old.dtype} in {base.label} and in {edited.label}"
+    else:
+        where = f"{old.dtype} in {base.label} and {new.dtype} in {edited.label}"
+    if not {old.dtype, new.dtype} <= COMPARABLE:
+        found = "which have no numbers to compare"
+    elif count := count_differing(base.values(name), edited.values(name)):
+        found = f"and {count} of {old.numel} values differ"
+    else:
+        return
+    raise Incompatible(
+        f"tensor {escape(name)} is {where}, {found}: only floats can be merged; "
+        f"--keys '!{escape(name)}' leaves it as it is in {base.label}"
+    )
+
+
+def count_differing(old: NDArray[Any], new: NDArray[Any]) -> int:
+    """How many entries are not the same number. Arrays of one shape and of any two dtypes.
+
+    numpy compares an integer to a float as floats, which rounds; converting either tells.
+    """
+    same = (old == new) & (new.astype(old.dtype) == old) & (old.astype(new.dtype) == new)
+    return int(same.size - np.count_nonzero(same))
 
 
 def read_float64(checkpoint: Checkpoint, name: str, start: int, stop: int) -> NDArray[np.float64]:

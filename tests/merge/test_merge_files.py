@@ -6,6 +6,7 @@ import pytest
 from ckptedit.errors import BadCheckpoint, BadParam, Incompatible, OutputExists, Overflow
 from ckptedit.files import Checkpoint, encode, ledger
 from ckptedit.merge import METHODS, stack, stream
+from ckptedit.merge.edits import count_differing
 from ckptedit.merge.recipe import Recipe
 from ckptedit.merge.run import Target, merge_files
 from merge.conftest import FLOATS, INTEGERS, numbers, save, stored
@@ -130,8 +131,41 @@ def test_block_factors_scale_what_is_added(run, base, edits):
 
 def test_an_integer_tensor_that_differs_is_an_error(run, make):
     other = make("other", 1, {"position_ids": ("I64", np.arange(7)[::-1].copy())})
-    with pytest.raises(Incompatible, match=r"position_ids is I64 .* only floats can be merged"):
+    with pytest.raises(Incompatible) as caught:
         run([other])
+    assert "position_ids is I64 in " in str(caught.value)
+    assert "and 6 of 7 values differ: only floats can be merged" in str(caught.value)
+    assert "; --keys '!position_ids' leaves it as it is in " in str(caught.value)
+    _, out = run([other], keys=["!position_ids"])
+    assert stored(out)["position_ids"] == np.arange(7).tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16", "I32", "U8", "F64"])
+def test_equal_integers_in_another_dtype_are_no_change(run, make, base, dtype):
+    kind = encode_type(dtype)
+    other = make("other", 1, {"position_ids": (dtype, np.arange(7).astype(kind))})
+    _, out = run([other])
+    assert stored(out)["position_ids"] == stored(base)["position_ids"]
+    assert described(out) == described(base)
+
+
+def encode_type(dtype):
+    return {"I32": np.int32, "U8": np.uint8}.get(dtype, np.float32)
+
+
+def test_other_integers_in_another_dtype_are_an_error_that_counts_them(run, make):
+    bits = np.array([0, 1, 2, 3, 4, 5.5, np.nan], np.float32)
+    other = make("other", 1, {"position_ids": ("F32", bits.tobytes(), (7,))})
+    match = r"is I64 in .*base.* and F32 in .*other.*, and 2 of 7 values differ"
+    with pytest.raises(Incompatible, match=match):
+        run([other])
+
+
+def test_a_large_integer_is_not_taken_for_the_float_next_to_it():
+    large = np.array([2**53, 2**53 + 1, -1])
+    assert count_differing(large, large.astype(np.float64)) == 1
+    assert count_differing(large.astype(np.float64), large) == 1
+    assert count_differing(large, large.astype(np.uint64)) == 1
 
 
 def test_another_shape_is_an_error_that_names_both(run, make):
