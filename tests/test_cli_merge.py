@@ -131,6 +131,8 @@ def test_sizes_are_read_as_people_write_them(text, count):
         (["--density", "1.5"], "density must be in (0, 1], got 1.5"),
         (["-p", "density"], "'density' is not of the form name=value"),
         (["--keys", "**.attn3.**"], "the pattern '**.attn3.**' fits none of the 10 tensors"),
+        (["--block", "IN05=0"], "the base has no block 'IN05'; it has BASE, IN01, M00, OUT03"),
+        (["--block", "1,2"], "26 block factors are needed"),
         (["--block", "IN77=1"], "no block is called 'IN77'"),
         (["-w", "1"], "3 edits need 3 weights, got 1"),
         (["-m", "slerp"], "slerp merges 1 to 2 edits, got 3"),

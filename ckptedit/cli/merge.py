@@ -41,7 +41,7 @@ def merge(
         Strings, Option("--param", "-p", help="NAME=VALUE of any parameter of the method.")
     ] = None,
     block: Annotated[
-        Strings, Option(help="BLOCK=factor of UNet blocks, as IN*=0.5; or 26 numbers.")
+        Strings, Option(help="BLOCK=factor of UNet blocks, as IN*=0.5; or 26 numbers, SDXL 20.")
     ] = None,
     keys: Annotated[
         Strings, Option(help="Merge only these tensors, as '**.attn2.**'; ! takes away.")

@@ -10,19 +10,22 @@ edit that is the block-weighted sum (1 - α) A + α B.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from ckptedit.errors import BadParam, UnknownName
 from ckptedit.families.roles import block_role
 
 NUMBERED = re.compile(r"IN\d\d|M00|OUT\d\d")
-NAMES = (
-    "BASE",
-    *(f"IN{i:02d}" for i in range(12)),
-    "M00",
-    *(f"OUT{i:02d}" for i in range(12)),
-)
+
+
+def names(numbered: int) -> tuple[str, ...]:
+    """The blocks in order, of a UNet with so many on either side."""
+    inward, outward = (tuple(f"{way}{i:02d}" for i in range(numbered)) for way in ("IN", "OUT"))
+    return ("BASE", *inward, "M00", *outward)
+
+
+NAMES, SDXL = names(12), names(9)
 
 
 def block(name: str) -> str:
@@ -32,32 +35,61 @@ def block(name: str) -> str:
 
 
 def parse_blocks(texts: Sequence[str]) -> dict[str, float]:
-    """["IN*=0.5", "M00=1"] -> {"IN00": 0.5, ..., "M00": 1.0}; a later one overrides.
+    """["IN*=0.5", "M00=1"] -> {"IN*": 0.5, "M00": 1.0}, in their order.
 
-    One text of 26 numbers separated by commas gives all, in the order of NAMES.
-    Raises BadParam if one cannot be read, UnknownName if it names no block.
+    One text of 26 numbers separated by commas gives all, in the order of NAMES; 20 those of SDXL.
+    Raises BadParam if one cannot be read, UnknownName if it fits no name of a block.
     """
     if len(texts) == 1 and "=" not in texts[0]:
         values = texts[0].split(",")
-        if len(values) != len(NAMES):
-            raise BadParam(f"{len(NAMES)} block factors are needed ({', '.join(NAMES)}), "
-                           f"got {len(values)}")  # fmt: skip
-        return {name: _number(value) for name, value in zip(NAMES, values, strict=True)}
-    factors: dict[str, float] = {}
+        for all_names in (NAMES, SDXL):
+            if len(values) == len(all_names):
+                return {n: _number(value) for n, value in zip(all_names, values, strict=True)}
+        raise BadParam(f"{len(NAMES)} block factors are needed ({', '.join(NAMES)}), or "
+                       f"{len(SDXL)} for SDXL, got {len(values)}")  # fmt: skip
+    patterns: dict[str, float] = {}
     for text in texts:
         pattern, equals, value = text.partition("=")
         if not equals:
             raise BadParam(f"{text!r} is not of the form BLOCK=factor")
+        patterns.pop(pattern, None)  # what is said again counts from there on
+        patterns[pattern] = _number(value)
+    expand(patterns)
+    return patterns
+
+
+def expand(patterns: Mapping[str, float]) -> dict[str, float]:
+    """{"IN*": 0.5, "IN03": 0} -> {"IN00": 0.5, ..., "IN03": 0.0, ...}; a later one overrides.
+
+    Raises UnknownName if a pattern fits none of NAMES.
+    """
+    factors: dict[str, float] = {}
+    for pattern, value in patterns.items():
         chosen = [name for name in NAMES if fnmatchcase(name, pattern)]
         if not chosen:
             raise UnknownName(f"no block is called {pattern!r}; there are: {', '.join(NAMES)}")
-        factors.update(dict.fromkeys(chosen, _number(value)))
+        factors.update(dict.fromkeys(chosen, value))
     return factors
 
 
-def factor(factors: Mapping[str, float], name: str) -> float:
-    """The factor of a tensor's block; 1 if none was given."""
-    return factors.get(block(name), 1.0) if factors else 1.0
+def block_factors(patterns: Mapping[str, float], tensors: Iterable[str]) -> dict[str, float]:
+    """Tensor name -> the factor of its block, for all tensors of a checkpoint; 1 if none is given.
+
+    Raises UnknownName if a pattern fits none of the checkpoint's blocks, or if 20 factors are given
+    for a checkpoint that has more blocks. 26 factors fit every checkpoint.
+    """
+    if not patterns:
+        return dict.fromkeys(tensors, 1.0)
+    of = {name: block(name) for name in tensors}
+    there = sorted(set(of.values()))
+    if tuple(patterns) == SDXL and (more := [name for name in there if name not in SDXL]):
+        raise UnknownName(f"{len(SDXL)} block factors are those of SDXL, but the base has "
+                          f"{', '.join(more)} too: give {len(NAMES)}")  # fmt: skip
+    for pattern in patterns if tuple(patterns) not in (NAMES, SDXL) else ():
+        if not any(fnmatchcase(name, pattern) for name in there):
+            raise UnknownName(f"the base has no block {pattern!r}; it has {', '.join(there)}")
+    factors = expand(patterns)
+    return {name: factors.get(block, 1.0) for name, block in of.items()}
 
 
 def _number(text: str) -> float:

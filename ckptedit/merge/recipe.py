@@ -10,6 +10,7 @@ import numpy as np
 from ckptedit.errors import BadParam, Incompatible
 from ckptedit.merge import METHODS
 from ckptedit.merge.arrays import ArrayStack, merge_arrays
+from ckptedit.merge.blocks import expand
 from ckptedit.params import defaults, hyperparameters, typed
 
 Extra = Literal["error", "keep", "drop"]
@@ -23,7 +24,7 @@ class Recipe:
     params:  its hyperparameters, as values or as text
     weights: one per edit; none stands for all 1
     scale:   any number; negative takes away
-    blocks:  block name -> factor (`blocks.py`); 1 for blocks not named
+    blocks:  block name, or a pattern of some -> factor (`blocks.py`); 1 for blocks not named
     keys:    patterns of the tensors that are merged (`globs.py`); none stands for all
     extra:   what to do about tensors that an edit has and the base has not
     seed:    of methods that draw random numbers
@@ -105,7 +106,7 @@ class Recipe:
             "params": self.resolved_params(),
             "weights": list(self.resolved_weights(edits)),
             "scale": self.scale,
-            **({"blocks": dict(self.blocks)} if self.blocks else {}),
+            **({"blocks": expand(self.blocks)} if self.blocks else {}),
             **({"keys": list(self.keys)} if self.keys else {}),
             **({"extra": self.extra} if self.extra != "error" else {}),
         }

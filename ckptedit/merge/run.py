@@ -12,7 +12,7 @@ from ckptedit.errors import Incompatible
 from ckptedit.files import Checkpoint, Kept, Written, check_output, ledger, write
 from ckptedit.globs import select
 from ckptedit.merge import METHODS
-from ckptedit.merge.blocks import factor
+from ckptedit.merge.blocks import block_factors
 from ckptedit.merge.delta_edit import open_edit
 from ckptedit.merge.edits import Edit
 from ckptedit.merge.file_stack import Inputs
@@ -128,7 +128,8 @@ def make_stream(base: Checkpoint, edits: Sequence[Edit], recipe: Recipe) -> Stre
     """The merge, ready to run. Raises what a wrong recipe raises; reads no tensor."""
     weights = recipe.resolved_weights(len(edits))
     chosen = select(list(base), recipe.keys)
-    scales = {name: recipe.scale * factor(recipe.blocks, name) for name in chosen}
+    factors = block_factors(recipe.blocks, base)
+    scales = {name: recipe.scale * factors[name] for name in chosen}
     model = Model(lambda: stream.stacks())
     inputs = Inputs(base, edits, weights, model)
     stream = Stream(inputs, METHODS[recipe.method], recipe.resolved_params(), scales)
