@@ -99,6 +99,17 @@ def test_notes_go_to_stderr_and_quiet_silences_them(base, make):  # noqa: F811
     assert loud.stdout == "base.merge.safetensors\n" and quiet.stderr == ""
 
 
+def test_nan_in_what_is_copied_is_refused_unless_allowed(make, tmp_path):  # noqa: F811
+    sick = {"sick": ("F16", np.array([0x7C01, 0], np.uint16).tobytes(), (2,))}
+    base, edit = make("base", 0, sick), make("edit", 1, sick)  # noqa: F811
+    refused(run(base, edit), "tensor sick holds NaN or Inf; --allow-nonfinite copies it as it is")
+    assert not (tmp_path / "base.merge.safetensors").exists()
+    allowed = run(base, edit, "--allow-nonfinite", "--json")
+    assert json.loads(allowed.stdout)["nonfinite"] == ["sick"]
+    note = "note: 1 of 11 tensors (sick) hold NaN or Inf, and were copied as they are\n"
+    assert allowed.stderr == note
+
+
 def test_pipes_carry_checkpoints(base, edits, tmp_path):  # noqa: F811
     run(base, *edits, "-o", "file.safetensors")
     command = [sys.executable, "-m", "ckptedit", "merge", "-", *map(str, edits), "-o", "-"]

@@ -47,6 +47,9 @@ def merge(
         Strings, Option(help="Merge only these tensors, as '**.attn2.**'; ! takes away.")
     ] = None,
     extra: Annotated[str, Option(help="Tensors that BASE lacks: error, keep, drop.")] = "error",
+    allow_nonfinite: Annotated[
+        bool, Option("--allow-nonfinite", help="Copy NaN and Inf in tensors not merged.")
+    ] = False,
     seed: Annotated[int | None, Option(help="dare, della: which entries drop.")] = None,
     threads: Annotated[int, Option("--threads", "-j", help="The result is the same.")] = 2,
     shard_size: Annotated[
@@ -71,7 +74,7 @@ def merge(
     named = {"density": density, "trim_scope": trim_scope, "vote": vote, "compat": ties_compat}
     recipe = resolve(
         named, param, method=method, weights=weight or (), scale=scale, keys=keys or (),
-        extra=extra, seed=seed, threads=threads, blocks=block,
+        extra=extra, allow_nonfinite=allow_nonfinite, seed=seed, threads=threads, blocks=block,
     )  # fmt: skip
     target = output or default_output(base, "merge")
     if json and str(target) == "-":

@@ -27,6 +27,7 @@ class Recipe:
     blocks:  block name, or a pattern of some -> factor (`blocks.py`); 1 for blocks not named
     keys:    patterns of the tensors that are merged (`globs.py`); none stands for all
     extra:   what to do about tensors that an edit has and the base has not
+    allow_nonfinite: whether tensors that are only copied may hold NaN or Inf
     seed:    of methods that draw random numbers
     threads: 1 or more; the result does not depend on it
     """
@@ -38,6 +39,7 @@ class Recipe:
     blocks: Mapping[str, float] = field(default_factory=dict)
     keys: Sequence[str] = ()
     extra: Extra = "error"
+    allow_nonfinite: bool = False
     seed: int | None = None
     threads: int = 2
 

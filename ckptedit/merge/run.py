@@ -13,6 +13,7 @@ from ckptedit.files import Checkpoint, Kept, Written, check_output, ledger, writ
 from ckptedit.globs import select
 from ckptedit.merge import METHODS
 from ckptedit.merge.blocks import block_factors
+from ckptedit.merge.copying import Copying, note_on
 from ckptedit.merge.delta_edit import open_edit
 from ckptedit.merge.edits import Edit
 from ckptedit.merge.file_stack import Inputs
@@ -51,6 +52,7 @@ class Merged:
     edits:   for each its sha256, weight, tensors touched, l2 of its task vector, and the cosine of
              that with what was added
     counts:  what the method counted (ties: entries in which a task vector was outvoted)
+    nonfinite: tensors that were copied with NaN or Inf in them
     notes:   what the user should hear of, one line each
     """
 
@@ -61,6 +63,7 @@ class Merged:
     drift: dict[str, float]
     edits: list[dict[str, Any]]
     counts: dict[str, int]
+    nonfinite: list[str]
     notes: list[str]
 
 
@@ -87,7 +90,7 @@ def merge_checkpoints(
         digests = list(workers.ordered([base.data_sha256, *(e.digest for e in edits)], 2))
         metadata = ledger.append(base.metadata, ledger_line(recipe, stream, digests))
         specs = [*(base[name] for name in base), *(stray.info for stray in strays)]
-        data = chain(stream.tensors(workers), strays)
+        data = chain(stream.tensors(workers), map(stream.copying.whole, strays))
         written = write(
             target.path,
             specs,
@@ -132,7 +135,8 @@ def make_stream(base: Checkpoint, edits: Sequence[Edit], recipe: Recipe) -> Stre
     scales = {name: recipe.scale * factors[name] for name in chosen}
     model = Model(lambda: stream.stacks())
     inputs = Inputs(base, edits, weights, model)
-    stream = Stream(inputs, METHODS[recipe.method], recipe.resolved_params(), scales)
+    params, copying = recipe.resolved_params(), Copying(recipe.allow_nonfinite)
+    stream = Stream(inputs, METHODS[recipe.method], params, scales, copying)
     return stream
 
 
@@ -160,7 +164,8 @@ def report(
         )
     ]
     relative = lengths[-1] / sqrt(stream.base_square) if stream.base_square else 0.0
-    merged = len(stream.merged)
+    merged, names = len(stream.merged), [*inputs.base, *(stray.name for stray in strays)]
+    nonfinite = stream.copying.nonfinite(names)
     return Merged(
         path=written.path,
         sha256=written.sha256,
@@ -169,5 +174,6 @@ def report(
         drift={"l2": lengths[-1], "relative": relative},
         edits=edits,
         counts=dict(sorted(inputs.tally.counts.items())),
-        notes=notes_on(inputs.base, inputs.edits, recipe.extra),
+        nonfinite=nonfinite,
+        notes=[*notes_on(inputs.base, inputs.edits, recipe.extra), *note_on(nonfinite, len(names))],
     )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ckptedit.errors import CkptError
 from ckptedit.files import encode_into, escape
+from ckptedit.merge.copying import Copying, pieces
 from ckptedit.merge.edits import is_float
 from ckptedit.merge.file_stack import FileStack, Inputs
 from ckptedit.merge.parallel import Workers
@@ -27,7 +28,6 @@ from ckptedit.merge.products import dot, inner_products
 from ckptedit.merge.stack import Kernel
 
 RUN = 2  # stretches in one job: 1 MiB of fp16, large enough that handing it over costs nothing
-COPY = 1 << 20  # bytes that are copied in one job
 AHEAD = 48  # jobs of either stage that are begun or done before their turn
 
 Span = tuple[int, int]
@@ -53,7 +53,7 @@ class Stream:
 
     method: a function of METHODS, params: its hyperparameters
     scales: name -> what multiplies the merged task vector of a tensor; tensors that are not in it,
-            or have 0 there, are copied
+            or have 0 there, are copied; copying: how
 
     When all is read, `merged` and `touched` tell in which tensors anything differs, in all and for
     each edit; `products` and `base_square` are the sums of the pieces' figures.
@@ -65,8 +65,10 @@ class Stream:
         method: Callable[..., Kernel],
         params: dict[str, Any],
         scales: dict[str, float],
+        copying: Copying,
     ) -> None:
         self.inputs, self.method, self.params, self.scales = inputs, method, params, scales
+        self.copying = copying
         count = len(inputs.edits)
         self.merged: list[str] = []
         self.touched = [0] * count
@@ -99,9 +101,8 @@ class Stream:
     ) -> Iterator[Callable[[], Piece]]:
         for name, stack, kernel in prepared:
             if stack is None or kernel is None:
-                size = self.inputs.base[name].nbytes
-                for start in range(0, max(size, 1), COPY):
-                    yield partial(self._copy, name, start, min(COPY, size - start))
+                for start, count in pieces(self.inputs.base[name].nbytes):
+                    yield partial(self._copy, name, start, count)
                 continue
             self.merged.append(name)
             for edit, fill in enumerate(stack.fillers):
@@ -111,9 +112,7 @@ class Stream:
                 yield partial(self._run, stack, kernel, spans[first : first + RUN])
 
     def _copy(self, name: str, start: int, count: int) -> Piece:
-        stored = np.empty(count, np.uint8)
-        self.inputs.base.read_into(name, stored, start)
-        return Piece(name, stored)
+        return Piece(name, self.copying.read(self.inputs.base, name, start, count))
 
     def _run(self, stack: FileStack, kernel: Kernel, spans: list[Span]) -> Piece:
         width, first, edits = stack.width, spans[0][0], range(len(stack.weights))
