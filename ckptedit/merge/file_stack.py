@@ -84,10 +84,16 @@ class FileStack(Stack):
         return read_float64(self.inputs.base, self.name, stretch.start, stretch.stop)
 
     def require_finite(self, start: int, stop: int) -> None:
-        """Raises BadCheckpoint, naming the file, if a task vector is not finite in this stretch."""
-        if np.isfinite(self.read(start, stop, range(len(self.weights))).deltas).all():
-            return  # only their squares overflow
+        """Raises BadCheckpoint, naming the file, if base or a task vector is not finite in this
+        stretch; a base of float64 may go beyond float32."""
+        stretch = self.read(start, stop, range(len(self.weights)))
+        finite = np.isfinite(stretch.deltas).all()
+        if finite and np.isfinite(stretch.base).all():
+            return
         checkpoints = [self.inputs.base, *(s for edit in self.inputs.edits for s in edit.sources)]
         for checkpoint in checkpoints:
             refuse_nonfinite(checkpoint, self.name)
-        raise BadCheckpoint(f"tensor {escape(self.name)}: a task vector is not finite in float32")
+        if not finite:
+            raise BadCheckpoint(
+                f"tensor {escape(self.name)}: a task vector is not finite in float32"
+            )

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from ckptedit.merge.blocks import expand
 from ckptedit.params import defaults, hyperparameters, typed
 
 Extra = Literal["error", "keep", "drop"]
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,10 @@ class Recipe:
             raise BadParam(f"extra must be error, keep or drop, got {self.extra!r}")
         numbers = {"scale": [self.scale], "weights": self.weights, "blocks": self.blocks.values()}
         for name, values in numbers.items():
-            if not all(isfinite(value) for value in values):
-                raise BadParam(f"{name} must be finite numbers, got {list(values)}")
+            if not all(abs(value) <= LARGEST for value in values):
+                raise BadParam(
+                    f"{name} must be finite numbers, up to {LARGEST:.2g}, got {list(values)}"
+                )
 
     def resolved_params(self) -> dict[str, Any]:
         """All hyperparameters of the method, defaults spelled out.
@@ -88,11 +90,9 @@ class Recipe:
         except Incompatible:  # it wants tensors of another kind
             return
         if not np.isfinite(merged).all():  # Inf times 0 is NaN
-            given = ", ".join(f"{name}={value}" for name, value in params.items())
-            raise BadParam(
-                f"{self.method} cannot do with float32, which ends at 3.4e+38, what was asked for: "
-                f"weights {list(weights)}{', ' if given else ''}{given}"
-            )
+            factors = {"weights": list(weights)} | params
+            given = ", ".join(f"{name}={value}" for name, value in factors.items())
+            raise BadParam(f"a factor of {self.method} goes beyond float32 with {given}")
 
     def shares(self, edits: int) -> Sequence[float]:
         """What each edit is multiplied by; only the sign is exact: above 0 if the method adds it,

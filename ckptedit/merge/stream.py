@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ckptedit.errors import CkptError
+from ckptedit.errors import CkptError, Overflow
 from ckptedit.files import encode_into, escape
 from ckptedit.merge.copying import Copying, pieces
 from ckptedit.merge.edits import is_float
@@ -118,22 +118,33 @@ class Stream:
         width, first, edits = stack.width, spans[0][0], range(len(stack.weights))
         stored = np.empty((spans[-1][1] - first) * width, np.uint8)
         products, base_square = np.zeros_like(self.products), 0.0
-        scale = np.float32(self.scales[stack.name])
         with noting(stack.name), np.errstate(all="ignore"):
+            scale = np.float32(self.scales[stack.name])
             for start, stop in spans:
                 stretch = stack.read(start, stop, edits)
                 change = kernel(stretch)
                 if scale != 1:
                     change = change * scale
                 found = inner_products([*stretch.deltas, change])
-                if not np.isfinite(found).all():
+                square = dot(stretch.base, stretch.base)
+                if not np.isfinite([*found.flat, square]).all():
                     stack.require_finite(start, stop)
+                    self._require_held(stack, found[-1, -1])
                 products += found
-                base_square += dot(stretch.base, stretch.base)
+                base_square += square
                 target = stored[(start - first) * width : (stop - first) * width]
                 new = stack.exact_base(stretch) + change
                 encode_into(new, stack.info.dtype, target, name=stack.name)
         return Piece(stack.name, stored, products, base_square)
+
+    def _require_held(self, stack: FileStack, square: float) -> None:
+        """Raises Overflow if what is to be added is not finite, though all inputs are."""
+        if not np.isfinite(square):
+            factors = {"weights": list(stack.weights), "scale": self.scales[stack.name]}
+            given = ", ".join(f"{name}={value}" for name, value in (factors | self.params).items())
+            raise Overflow(
+                f"tensor {escape(stack.name)}: what would be added goes beyond float32 with {given}"
+            )
 
     def _count(self, piece: Piece) -> NDArray[np.uint8]:
         if piece.products is not None:

@@ -313,7 +313,8 @@ def test_nothing_to_merge_is_an_error(run):
         ({"method": "fuse", "params": {"ridge": "inf"}}, "ridge must be a finite number, got inf"),
         ({"params": {"density": float("nan")}}, "density must be a finite number, got nan"),
         ({"method": "dare", "params": {"seed": float("inf")}}, "seed must be a number"),
-        ({"method": "task", "weights": (1, 1e300, 1)}, r"3.4e\+38.*weights \[1.0, 1e\+300, 1.0\]"),
+        ({"weights": (1, 1e300, 1)}, r"weights must be .* to 3.4e\+38, got \[1, 1e\+300, 1\]"),
+        ({"scale": -1e300}, r"scale must be finite numbers, up to 3.4e\+38, got \[-1e\+300\]"),
     ],
 )
 def test_a_wrong_recipe_is_refused_before_anything_is_read(run, tmp_path, settings, message):
