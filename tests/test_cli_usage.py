@@ -61,6 +61,8 @@ def test_output_goes_to_the_working_folder_under_the_name_of_the_input(tmp_path,
     assert default_output("-", "merged") == Path("stdin.merged.safetensors")
     assert default_output(str(tmp_path / "pipe"), "merged") == Path("pipe.merged")
     assert default_output(str(component.parent), "merged") == Path("unet.merged.safetensors")
+    (tmp_path / "loop").symlink_to("loop")
+    assert default_output("loop", "merged") == Path("loop.merged.safetensors")
 
 
 def merge(folder: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:

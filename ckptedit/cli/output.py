@@ -1,6 +1,7 @@
 """How results reach stdout. Progress and warnings go to stderr, so that stdout can be piped."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from math import isfinite
@@ -45,7 +46,7 @@ def default_output(ckpt: str, operation: str) -> Path:
     """
     from ckptedit.files.layout import FOLDER, find_layout
 
-    name = "stdin" if ckpt == "-" else Path(ckpt).resolve().name
+    name = "stdin" if ckpt == "-" else Path(os.path.realpath(ckpt)).name
     for ending in (".index.json", ".safetensors"):
         name = name.removesuffix(ending)
     ending = "" if find_layout(ckpt).kind == FOLDER else ".safetensors"

@@ -4,6 +4,7 @@ Shard names and symlinks in a folder are text from strangers. A file counts only
 folder that the user named, or in the `blobs` of the Hugging Face cache that the folder belongs to.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Layout:
     kind: str  # SINGLE, SHARDS or FOLDER
     parts: tuple[Part, ...]
     folder: Path | None = None  # where the parts are, unless it is a single file
-    total_bytes: int | None = None  # of all tensors, as an index says
+    total_bytes: float | None = None  # of all tensors, as an index says
 
 
 def find_layout(path: str | Path) -> Layout:
@@ -53,9 +54,12 @@ def find_layout(path: str | Path) -> Layout:
     if str(path) == "-":
         return Layout(SINGLE, (Part("-"),))
     path = Path(path)
-    if path.is_dir():
-        return _folder(path)
-    return _index(path) if path.name.endswith(".json") else Layout(SINGLE, (Part(path),))
+    try:
+        if path.is_dir():
+            return _folder(path)
+        return _index(path) if path.name.endswith(".json") else Layout(SINGLE, (Part(path),))
+    except OSError as error:  # a name too long, a folder that may not be read
+        raise BadCheckpoint(f"{escape(path)}: {error.strerror}") from error
 
 
 def _folder(path: Path) -> Layout:
@@ -129,10 +133,10 @@ def _parse_index(path: Path, text: bytes) -> Layout:
     return Layout(SHARDS, parts, path.parent, _total(parsed))
 
 
-def _total(parsed: dict[str, Any]) -> int | None:
+def _total(parsed: dict[str, Any]) -> float | None:
     metadata = parsed.get("metadata")
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
-    return int(total) if isinstance(total, int | float) else None
+    return total if isinstance(total, int | float) else None
 
 
 def plain_name(shard: str) -> str:
@@ -146,7 +150,8 @@ def plain_name(shard: str) -> str:
 
 def inside(folder: Path, path: Path) -> Path:
     """The file behind path, if it lies in the folder or in the blobs of its Hub cache."""
-    real, home = path.resolve(), folder.resolve()
+    # unlike Path.resolve, realpath takes a link to itself as the file that it is
+    real, home = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
     allowed = [home]
     if home.parent.name == "snapshots":  # models--NAME/snapshots/REVISION -> models--NAME/blobs
         allowed.append(home.parent.parent / "blobs")

@@ -29,22 +29,33 @@ def check_output(
     if str(target) == STDOUT:
         return _check_stdout(inputs)
     path, label = Path(target), escape(target)
+    found = _stat(path)
     if not path.parent.is_dir():
         raise WriteFailed(f"{label}: there is no folder {escape(path.parent)}")
-    if path.exists():
+    if found:
         if not path.is_file() and not path.is_dir():
             return None  # a device or FIFO is written to, not replaced
-        _check_existing(path, inputs, force, in_place)
+        _check_existing(path, found, inputs, force, in_place)
     folder = path.resolve().parent
     if not os.access(folder, os.W_OK | os.X_OK):
         raise WriteFailed(f"{label}: the folder {escape(folder)} is not writable")
     return None
 
 
+def _stat(path: Path) -> os.stat_result | None:
+    """None if there is nothing. Raises WriteFailed if there can be nothing: a link to itself."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise WriteFailed(f"{escape(path)}: {error.strerror}") from error
+
+
 def _check_existing(
-    path: Path, inputs: Sequence[Checkpoint], force: bool, ours: bool | None
+    path: Path, found: os.stat_result, inputs: Sequence[Checkpoint], force: bool, ours: bool | None
 ) -> None:
-    label, found = escape(path), path.stat()
+    label = escape(path)
     for checkpoint in inputs:
         if not _reads(checkpoint, found):
             continue

@@ -179,6 +179,15 @@ def test_a_missing_folder_is_named(tmp_path, target):
         put(tmp_path / target, 1)
 
 
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("name", ["loop", "loop/out", "n" * 300, f"{'n' * 300}/out"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name, force):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(WriteFailed, match=r"Too many levels of symbolic links|File name too long"):
+        put(tmp_path / name, 1, force=force)
+    assert listing(tmp_path) == ["loop"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_named(tmp_path):
     tmp_path.chmod(0o555)

@@ -145,6 +145,8 @@ def test_a_folder_of_pickles_says_so(tmp_path):
         (".safetensors", "does not end in .safetensors"),
         ("model-1.bin", "does not end in .safetensors"),
         ("missing.safetensors", "the shard missing.safetensors is missing"),
+        ("loop.safetensors", "the shard loop.safetensors is missing"),
+        (f"{'n' * 300}.safetensors", "File name too long"),
         (5, "the shard of a is not a name"),
         (None, "the shard of a is not a name"),
         (["model-1.safetensors"], "the shard of a is not a name"),
@@ -155,6 +157,7 @@ def test_a_shard_name_is_a_plain_name_in_the_folder(shards, shard, reason):
     save(shards.parent / "sub/inside.safetensors", a=1)
     save(shards.parent / "..\\outside.safetensors", a=1)
     save(shards.parent / ".safetensors", a=1)
+    (shards.parent / "loop.safetensors").symlink_to("loop.safetensors")
     write_index(shards.parent, {"a": shard})
     assert reason in refusal(shards)
 
@@ -223,6 +226,19 @@ def test_a_wrong_total_size_is_refused(shards, total):
     index["metadata"]["total_size"] = total
     shards.write_text(json.dumps(index))
     assert refusal(shards).endswith(f"its total_size is {total}, but the shards hold 72 bytes")
+
+
+def test_an_endless_total_size_is_refused(shards):
+    shards.write_text(shards.read_text().replace('"total_size": 72', '"total_size": 1e999'))
+    assert refusal(shards).endswith("its total_size is inf, but the shards hold 72 bytes")
+
+
+@pytest.mark.parametrize("name", ["loop", "loop.index.json", "n" * 300, f"{'n' * 300}.json"])
+def test_a_name_that_cannot_be_opened_is_refused(tmp_path, name):
+    if len(name) < 300:
+        (tmp_path / name).symlink_to(name)
+    reason = "File name too long" if len(name) >= 300 else "Too many levels of symbolic links"
+    assert refusal(tmp_path / name).endswith(f": {reason}")
 
 
 def test_a_missing_total_size_and_one_as_float_are_fine(shards):
