@@ -123,6 +123,53 @@ def test_commands_join_by_pipes(models):
     assert Checkpoint(models / "out.safetensors").data_sha256() in done.stdout.decode()
 
 
+def shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Runs `ckptedit` and what follows on the line, as a shell understands it."""
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = ["bash", "-c", f'"{sys.executable}" -m ckptedit {line}']
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "line, complaint",
+    [
+        ("diff a.safetensors b.safetensors >/dev/full", "stdout: No space left on device"),
+        ("diff a.safetensors b.safetensors --json >/dev/full", "stdout: No space left on device"),
+        ("diff a.safetensors b.safetensors >&-", "stdout: Bad file descriptor"),
+        ("diff --help >/dev/full", "stdout: No space left on device"),
+        ("--help >&-", "stdout: Bad file descriptor"),
+        ("info a.safetensors >/dev/full", "stdout: No space left on device"),
+        ("info a.safetensors >&-", "stdout: Bad file descriptor"),
+        ("info - <&-", "<stdin>: Bad file descriptor"),
+        ("merge a.safetensors b.safetensors >/dev/full", "stdout: No space left on device"),
+        ("merge a.safetensors b.safetensors -o - >/dev/full", "stdout: No space left on device"),
+        ("merge a.safetensors b.safetensors -o - >&-", "stdout: Bad file descriptor"),
+    ],
+)
+def test_a_stream_that_is_full_or_closed_is_one_line_and_status_2(models, line, complaint):
+    done = shell(models, line)
+    assert (done.returncode, done.stderr) == (2, f"error: {complaint}\n")
+
+
+@pytest.mark.parametrize("stderr", ["/dev/full", "&-"])
+@pytest.mark.parametrize(
+    "line, status",
+    [
+        ("info a.safetensors >/dev/full", 2),
+        ("info nonsense", 2),
+        ("diff a.safetensors b.safetensors", 1),
+        ("info a.safetensors", 0),
+    ],
+)
+def test_the_status_is_right_even_if_nobody_can_be_told(models, line, status, stderr):
+    assert shell(models, f"{line} 2>{stderr}").returncode == status
+
+
+def test_a_path_is_printed_as_it_was_given_whatever_its_bytes(models):
+    done = shell(models, "merge a.safetensors b.safetensors -o $'\\xff' | od -An -tx1")
+    assert (done.stdout, done.stderr) == (" ff 0a\n", "")
+
+
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
 def test_an_interrupted_command_leaves_nothing(models, number, status):
     """It waits for the rest of its input, a pipe that never ends, and is told to stop."""

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from ckptedit.cli.streams import secure_streams
 from ckptedit.errors import CkptError
 
 # names of modules in this folder, each with a function of the same name, as work goes
@@ -31,6 +32,9 @@ class ErrorsToExit(TyperGroup):
         """Reports wrong usage as any other error, where Typer would print a paragraph."""
         try:
             status = super().main(*args, **extra | {"standalone_mode": False})
+        except CkptError as error:  # stdout is full or closed, and this was help
+            typer.echo(f"error: {error}", err=True)
+            status = 2
         except Exception as error:
             if not hasattr(error, "format_message"):  # Typer keeps its exceptions to itself
                 raise
@@ -86,6 +90,7 @@ def main() -> None:
     """The console script: dies quietly when the reader of a pipe goes away."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    secure_streams()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve small models,
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # numpy's the thread that hashes
     sys.exit(app())
