@@ -16,6 +16,8 @@ from ckptedit.errors import BadCheckpoint, BadParam
 
 KEY = "ckptedit.ledger"
 
+LISTS = {"concepts": str, "retain": str, "taken_out": dict}  # of entries, and what is in them
+
 # what says which file this is; untrue once a tensor has changed
 IDENTITY = ("sshs_", "modelspec.hash_sha256", "modelspec.thumbnail", "thumbnail")
 
@@ -85,13 +87,22 @@ def without_identity(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def read(metadata: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The entries, oldest first; none if there is no ledger. Raises BadCheckpoint if malformed."""
+    """The entries, oldest first; none if there is no ledger.
+
+    Raises BadCheckpoint if it is malformed, or could not be written again: NaN, broken Unicode.
+    """
     try:
         lines = json.loads(metadata.get(KEY, "[]"))
+        json.dumps(lines, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadCheckpoint(f"the ledger in its metadata ({KEY}) is not JSON") from error
     if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
         raise BadCheckpoint(f"the ledger in its metadata ({KEY}) is not a list of entries")
+    for line in lines:
+        for key, kind in LISTS.items():
+            found = line.get(key, [])
+            if not isinstance(found, list) or not all(isinstance(item, kind) for item in found):
+                raise BadCheckpoint(f"the ledger in its metadata ({KEY}) has odd {key}")
     return lines
 
 

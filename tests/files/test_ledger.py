@@ -71,7 +71,15 @@ def test_a_date_that_is_none_is_refused(monkeypatch, epoch):
         ledger.entry("erase", {}, "ab")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", "nonsense", "[" * 100_000, '"x"', "null"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "{}", "[1]", "nonsense", "[" * 100_000, '"x"', "null"],
+        *['[{"a":NaN}]', '[{"a":[-Infinity]}]', '[{"a":1e999}]', '[{"a":"\\ud800"}]'],
+        *['[{"concepts":5}]', '[{"concepts":"abc"}]', '[{"concepts":[["x"]]}]', '[{"retain":1}]'],
+        *['[{"taken_out":null}]', '[{},{"taken_out":[1]}]', f'[{{"a":{"9" * 5000}}}]'],
+    ],
+)
 def test_a_malformed_ledger_is_refused_with_the_files_name(tmp_path, text):
     path = tmp_path / "odd.safetensors"
     path.write_bytes(raw_file({"__metadata__": {ledger.KEY: text}}))
