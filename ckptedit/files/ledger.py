@@ -18,6 +18,8 @@ KEY = "ckptedit.ledger"
 
 LISTS = {"concepts": str, "retain": str, "taken_out": dict}  # of entries, and what is in them
 
+MAX_DEPTH = 200  # of lists and tables; a merge of merges of merges takes four for each
+
 # what says which file this is; untrue once a tensor has changed
 IDENTITY = ("sshs_", "modelspec.hash_sha256", "modelspec.thumbnail", "thumbnail")
 
@@ -103,7 +105,18 @@ def read(metadata: Mapping[str, str]) -> list[dict[str, Any]]:
             found = line.get(key, [])
             if not isinstance(found, list) or not all(isinstance(item, kind) for item in found):
                 raise BadCheckpoint(f"the ledger in its metadata ({KEY}) has odd {key}")
+    if _deeper(lines, MAX_DEPTH):
+        raise BadCheckpoint(f"the ledger in its metadata ({KEY}) is nested too deeply")
     return lines
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Whether there are lists and tables in each other beyond `most`. Without recursion itself."""
+    level = [value]
+    for _ in range(most):
+        groups = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [item for group in groups for item in group if isinstance(item, list | dict)]
+    return bool(level)
 
 
 def beyond(
