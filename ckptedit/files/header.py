@@ -75,6 +75,8 @@ def parse_header(text: bytes, data_bytes: int) -> Header:
     """
     parsed = _json(text)
     metadata = parsed.pop(METADATA, {})
+    if len(parsed) > MAX_TENSORS:
+        raise BadCheckpoint(f"has more than {MAX_TENSORS} tensors")
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise BadCheckpoint(f"{METADATA} is not a table of strings")
     start = 8 + len(text)
@@ -101,7 +103,7 @@ def _wrong_size(described: int, found: int) -> str:
 def _json(text: bytes) -> dict[str, Any]:
     if text[:1] != b"{":
         raise BadCheckpoint("its header does not start with '{'")
-    if text.count(b'"data_offsets"') > MAX_TENSORS:
+    if text.count(b'"data_offsets"') > MAX_TENSORS:  # before any memory is spent on them
         raise BadCheckpoint(f"has more than {MAX_TENSORS} tensors")
     return strict_json(text, "its header")
 
