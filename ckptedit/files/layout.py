@@ -5,7 +5,8 @@ folder that the user named, or in the `blobs` of the Hugging Face cache that the
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Layout:
     kind: str  # SINGLE, SHARDS or FOLDER
     parts: tuple[Part, ...]
     folder: Path | None = None  # where the parts are, unless it is a single file
-    total_bytes: float | None = None  # of all tensors, as an index says
+    totals: Mapping[str, float] = field(default_factory=dict)  # bytes by prefix, as indexes say
 
 
 def find_layout(path: str | Path) -> Layout:
@@ -66,18 +67,20 @@ def _folder(path: Path) -> Layout:
     """A folder of components, or one whose own weights are meant."""
     own = _weights(path)
     if own is not None:
-        return find_layout(own)
+        return find_layout(inside(path, own))
     components = [child.name for child in path.iterdir() if child.is_dir() and _weights(child)]
     if not components:
         raise BadCheckpoint(f"{escape(path)}: no safetensors files in this folder{_hint(path)}")
     components.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
-    parts = []
+    parts: list[Part] = []
+    totals: dict[str, float] = {}
     for name in components:
         weights = _weights(path / name)
         assert weights is not None  # those without were left out
         inner = find_layout(inside(path, weights))
         parts += [Part(part.path, f"{name}.", part.names) for part in inner.parts]
-    return Layout(FOLDER, tuple(parts), path)
+        totals |= {f"{name}.": total for total in inner.totals.values()}
+    return Layout(FOLDER, tuple(parts), path, totals)
 
 
 def _weights(folder: Path) -> Path | None:
@@ -130,13 +133,13 @@ def _parse_index(path: Path, text: bytes) -> Layout:
         Part(inside(path.parent, path.parent / plain_name(shard)), "", frozenset(names))
         for shard, names in sorted(shards.items())
     )
-    return Layout(SHARDS, parts, path.parent, _total(parsed))
+    return Layout(SHARDS, parts, path.parent, _totals(parsed))
 
 
-def _total(parsed: dict[str, Any]) -> float | None:
+def _totals(parsed: dict[str, Any]) -> dict[str, float]:
     metadata = parsed.get("metadata")
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
-    return total if isinstance(total, int | float) else None
+    return {"": total} if isinstance(total, int | float) else {}
 
 
 def plain_name(shard: str) -> str:
@@ -152,12 +155,9 @@ def inside(folder: Path, path: Path) -> Path:
     """The file behind path, if it lies in the folder or in the blobs of its Hub cache."""
     # unlike Path.resolve, realpath takes a link to itself as the file that it is
     real, home = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-    allowed = [home]
-    if home.parent.name == "snapshots":  # models--NAME/snapshots/REVISION -> models--NAME/blobs
-        allowed.append(home.parent.parent / "blobs")
-    elif home.parent.parent.name == "snapshots":  # a component of a snapshot
-        allowed.append(home.parent.parent.parent / "blobs")
-    if not any(real.is_relative_to(root) for root in allowed):
+    # models--NAME/snapshots/REVISION/COMPONENT -> models--NAME/blobs
+    blobs = [up.parent / "blobs" for up in home.parents if up.name == "snapshots"]
+    if not any(real.is_relative_to(root) for root in (home, *blobs)):
         raise BadCheckpoint(
             f"{escape(path.name)} is a link that leaves the folder; put the file itself there"
         )

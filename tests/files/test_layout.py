@@ -176,23 +176,41 @@ def test_a_component_may_not_be_a_link_out_of_the_folder(folder):
     assert "model.safetensors is a link that leaves the folder" in refusal(folder)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "model.fp16.safetensors", INDEX])
+def test_a_folders_own_weights_may_not_be_a_link_out_of_it(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    save(tmp_path / "outside.safetensors", a=1)
+    (tmp_path / "folder" / name).symlink_to("../outside.safetensors")
+    assert f"{name} is a link that leaves the folder" in refusal(tmp_path / "folder")
+
+
+def test_a_file_that_is_named_itself_may_be_any_link(tmp_path):
+    save(tmp_path / "outside.safetensors", a=1)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/model.safetensors").symlink_to("../outside.safetensors")
+    assert values(Checkpoint(tmp_path / "folder/model.safetensors")) == {"a": 1}
+
+
 def test_a_shard_may_be_a_link_within_the_folder(shards):
     (shards.parent / "model-1.safetensors").rename(shards.parent / "real.safetensors")
     (shards.parent / "model-1.safetensors").symlink_to("real.safetensors")
     assert values(Checkpoint(shards)) == {"a": 1, "b": 2, "c": 3}
 
 
-@pytest.mark.parametrize("component", ["", "text_encoder/"])
-def test_links_into_the_blobs_of_the_same_hub_cache_are_followed(tmp_path, component):
+@pytest.mark.parametrize("weights", ["model.safetensors", "model-1.safetensors"])
+@pytest.mark.parametrize("component", ["", "text_encoder/", "versions/1/text_encoder/"])
+def test_links_into_the_blobs_of_the_same_hub_cache_are_followed(tmp_path, component, weights):
     cache = tmp_path / "hub/models--x--y"
     save(cache / "blobs/abc.safetensors", a=1)
     (cache / "blobs/abc.safetensors").rename(cache / "blobs/abc")
     snapshot = cache / "snapshots/1234"
     (snapshot / component).mkdir(parents=True)
     up = "../" * (2 + component.count("/"))
-    (snapshot / component / "model-1.safetensors").symlink_to(f"{up}blobs/abc")
-    write_index(snapshot / component, {"a": "model-1.safetensors"})
-    assert list(values(Checkpoint(snapshot)).values()) == [1]
+    (snapshot / component / weights).symlink_to(f"{up}blobs/abc")
+    if weights != "model.safetensors":
+        write_index(snapshot / component, {"a": weights})
+    opened = snapshot / component if "versions" in component else snapshot
+    assert list(values(Checkpoint(opened)).values()) == [1]
 
 
 def test_a_link_into_another_models_blobs_is_refused(tmp_path):
@@ -226,6 +244,16 @@ def test_a_wrong_total_size_is_refused(shards, total):
     index["metadata"]["total_size"] = total
     shards.write_text(json.dumps(index))
     assert refusal(shards).endswith(f"its total_size is {total}, but the shards hold 72 bytes")
+
+
+def test_a_wrong_total_size_of_a_component_is_refused_with_its_name(folder):
+    names = {"wte": "model-1.safetensors", "head": "model-2.safetensors"}
+    write_index(folder / "text_encoder_2", names, total_size=48)
+    assert len(Checkpoint(folder)) == 6
+    write_index(folder / "text_encoder_2", names, total_size=47)
+    assert refusal(folder).endswith(
+        "pipe/text_encoder_2: its total_size is 47, but the shards hold 48 bytes"
+    )
 
 
 def test_an_endless_total_size_is_refused(shards):
