@@ -5,8 +5,9 @@ folder that the user named, or in the `blobs` of the Hugging Face cache that the
 """
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ckptedit.files.names import escape
 SUFFIX = ".safetensors"
 INDEX_SUFFIX = ".safetensors.index.json"
 WEIGHTS = ("diffusion_pytorch_model", "model")  # what diffusers and transformers call their files
+SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")  # how the name of one ends
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 FIRST = ("transformer", "unet", "text_encoder", "text_encoder_2", "text_encoder_3", "vae")
 
@@ -30,6 +32,7 @@ class Part:
     path: Path | str
     prefix: str = ""  # of its tensor names in the checkpoint: "unet."
     names: frozenset[str] | None = None  # what the index says is in it
+    index: Path | None = None
 
     def check(self, header: Header, label: str) -> None:
         """Raises BadCheckpoint unless the file holds just what the index says."""
@@ -78,7 +81,7 @@ def _folder(path: Path) -> Layout:
         weights = _weights(path / name)
         assert weights is not None  # those without were left out
         inner = find_layout(inside(path, weights))
-        parts += [Part(part.path, f"{name}.", part.names) for part in inner.parts]
+        parts += [replace(part, prefix=f"{name}.") for part in inner.parts]
         totals |= {f"{name}.": total for total in inner.totals.values()}
     return Layout(FOLDER, tuple(parts), path, totals)
 
@@ -90,6 +93,7 @@ def _weights(folder: Path) -> Path | None:
             if (folder / name).is_file():
                 return folder / name
     variants = [p for stem in WEIGHTS for p in sorted(folder.glob(f"{stem}.*{SUFFIX}"))]
+    variants = [path for path in variants if not SHARD.search(path.name)]  # their index counts
     variants += [p for stem in WEIGHTS for p in sorted(folder.glob(f"{stem}{SUFFIX}.index.*.json"))]
     if len(variants) > 1:
         names = ", ".join(escape(variant.name) for variant in variants)
@@ -130,7 +134,7 @@ def _parse_index(path: Path, text: bytes) -> Layout:
             raise BadCheckpoint(f"the shard of {escape(tensor)} is not a name")
         shards.setdefault(shard, set()).add(tensor)
     parts = tuple(
-        Part(inside(path.parent, path.parent / plain_name(shard)), "", frozenset(names))
+        Part(inside(path.parent, path.parent / plain_name(shard)), "", frozenset(names), path)
         for shard, names in sorted(shards.items())
     )
     return Layout(SHARDS, parts, path.parent, _totals(parsed))

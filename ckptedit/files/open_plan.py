@@ -12,7 +12,7 @@ from ckptedit.files.plan import Plan
 from ckptedit.files.stream import is_stream, open_stream
 from ckptedit.files.target import new_files, new_folder
 
-WEIGHTS = (SUFFIX, *PICKLES)  # are written anew, or left behind if the checkpoint has better ones
+WEIGHTS = (SUFFIX, *PICKLES)
 
 
 class Sink(Protocol):
@@ -61,11 +61,14 @@ def _folder_like(target: Path, like: Checkpoint) -> Iterator[Path]:
 def _companions(like: Checkpoint) -> Iterator[Path]:
     """The folders and files beside the weights: configs, tokenizers; folders before what they hold.
 
-    Hidden files stay behind, and so do weights that the checkpoint has in a better form.
+    Hidden files stay behind, and so do weights that the checkpoint has in a better form. Those of a
+    component that is not part of it come along as they are: a safety checker that is a pickle.
     """
-    sharded = {Path(part.path).parent for part in like.layout.parts if part.names is not None}
+    known = {part.prefix.removesuffix(".") for part in like.layout.parts}
+    indexes = {part.index for part in like.layout.parts}
     for path in sorted(like.path.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(like.path).parts)
-        unused_index = ".index" in path.suffixes and path.parent not in sharded
-        if not hidden and not unused_index and path.suffix not in WEIGHTS:
+        inner = path.relative_to(like.path).parts
+        hidden = any(part.startswith(".") for part in inner)
+        weights = path.suffix in WEIGHTS or (".index" in path.suffixes and path not in indexes)
+        if not hidden and not (weights and (len(inner) == 1 or inner[0] in known)):
             yield path

@@ -119,6 +119,25 @@ def test_which_of_two_variants_is_asked(folder):
     assert "which of model.bf16.safetensors, model.fp16.safetensors?" in refusal(folder)
 
 
+@pytest.mark.parametrize("stem", ["diffusion_pytorch_model", "model"])
+def test_shards_of_a_variant_are_found_by_its_index(folder, stem):
+    unet = folder / "unet"
+    for path in unet.iterdir():
+        path.unlink()
+    names = {"a": f"{stem}.fp16-00001-of-00002", "b": f"{stem}.fp16-00002-of-00002"}
+    for tensor, name in names.items():
+        save(unet / f"{name}.safetensors", **{tensor: 7})
+    weight_map = {tensor: f"{name}.safetensors" for tensor, name in names.items()}
+    index = write_index(unet, weight_map, total_size=48)
+    index.rename(unet / f"{stem}.safetensors.index.fp16.json")
+    assert values(Checkpoint(unet)) == {"a": 7, "b": 7}
+    assert list(Checkpoint(folder))[:2] == ["unet.a", "unet.b"]
+    save(unet / f"{stem}.bf16.safetensors", a=8)
+    assert f"which of {stem}.bf16.safetensors, {stem}.safetensors.index.fp16.json?" in refusal(unet)
+    save(unet / f"{stem}.safetensors", a=9)
+    assert values(Checkpoint(unet)) == {"a": 9}
+
+
 def test_a_folder_without_safetensors_says_so(tmp_path):
     assert refusal(tmp_path).endswith("no safetensors files in this folder")
 

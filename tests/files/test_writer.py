@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from ckptedit.errors import BadParam, Incompatible, OutputExists, Overflow
 from ckptedit.files import Checkpoint, Spec, Written, ledger, write, write_edited
 from tests.files.conftest import listing, raw_file, same_bits, tensors
-from tests.files.test_layout import folder, save, shards, values
+from tests.files.test_layout import folder, save, shards, values, write_index
 
 __all__ = ["folder", "shards"]  # fixtures
 
@@ -328,6 +328,33 @@ def test_a_folder_becomes_a_folder(folder, tmp_path):
         if p.is_file() and ".cache" not in p.parts and ("fp16" not in p.name or "image" in str(p))
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pipe"]
+
+
+def test_a_component_that_is_only_a_pickle_comes_along(folder, tmp_path):
+    kept = ["safety_checker/pytorch_model.bin", "safety_checker/config.json", "x/a.bin.index.json"]
+    left = ["vae/diffusion_pytorch_model.bin", "unet/old/model.pth", "v1-5.ckpt"]
+    for name in kept + left:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    write_edited(tmp_path / "out", Checkpoint(folder), {})
+    assert [(tmp_path / "out" / name).read_bytes() for name in kept] == [n.encode() for n in kept]
+    assert not [name for name in left if (tmp_path / "out" / name).exists()]
+
+
+def test_the_index_of_a_variant_comes_along_only_if_it_is_used(folder, tmp_path):
+    (folder / "text_encoder_2/model.safetensors.index.fp16.json").write_text("{}")
+    image = folder / "image_encoder"
+    save(image / "model.fp16-00001-of-00001.safetensors", wpe=6)
+    (image / "model.fp16.safetensors").unlink()
+    index = write_index(image, {"wpe": "model.fp16-00001-of-00001.safetensors"})
+    index.rename(image / "model.safetensors.index.fp16.json")
+    write_edited(tmp_path / "out", Checkpoint(folder), {})
+    assert values(Checkpoint(tmp_path / "out")) == values(Checkpoint(folder))
+    assert {path.name for path in (tmp_path / "out").rglob("*.index*")} == {
+        "model.safetensors.index.json",
+        "model.safetensors.index.fp16.json",
+    }
+    assert not (tmp_path / "out/text_encoder_2/model.safetensors.index.fp16.json").exists()
 
 
 @pytest.mark.parametrize("target", ["out.safetensors", "out.safetensors.index.json", "-"])
