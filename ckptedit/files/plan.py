@@ -57,10 +57,17 @@ def make_plan(
                 f"{base.label} is a diffusers folder, so its output is one, too; "
                 f"{escape(target)} is no folder's name"
             )
+        _no_shards(shard_size, f"{base.label} is a folder, and its output has the same files")
         return plan_folder(path, specs, metadata, base)
     if is_stream(target):
+        _no_shards(shard_size, f"{escape(target)} is a stream, and takes one file")
         return Plan(path, (File(path, specs, pack_header(specs, metadata)),))
     return plan_files(path, specs, metadata, shard_size)
+
+
+def _no_shards(shard_size: int | None, reason: str) -> None:
+    if shard_size is not None:
+        raise BadParam(f"{reason}; leave the shard size out")
 
 
 def plan_files(

@@ -309,6 +309,15 @@ def test_a_shard_size_must_be_positive(base, tmp_path):
         write_edited(tmp_path / "out.safetensors", Checkpoint(base), {}, shard_size=0)
 
 
+def test_where_there_can_be_no_shards_a_shard_size_is_refused(folder, base, tmp_path):
+    with pytest.raises(BadParam, match="has the same files; leave the shard size out"):
+        write_edited(tmp_path / "out", Checkpoint(folder), {}, shard_size=1000)
+    for stream in ("-", "/dev/null"):
+        with pytest.raises(BadParam, match=f"{stream} is a stream, and takes one file; leave"):
+            write_edited(stream, Checkpoint(base), {}, shard_size=1000)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_becomes_a_folder(folder, tmp_path):
     base, out = Checkpoint(folder), tmp_path / "out"
     (folder / ".cache").mkdir()
