@@ -31,7 +31,7 @@ def dot(a: Array, b: Array) -> float:
     are 0; there it is done again in float64.
     """
     found = _in_parts(a, b)
-    if isfinite(found) and (abs(found) > TINY or not 0 < _peak(a) * _peak(b) < SMALL):
+    if isfinite(found) and (abs(found) > TINY or not _may_underflow(a, b)):
         return found
     return _in_parts(a.astype(np.float64), b.astype(np.float64))
 
@@ -41,6 +41,11 @@ def _in_parts(a: Array, b: Array) -> float:
     with np.errstate(all="ignore"):
         parts = a[:even].reshape(-1, 1, EXACT) @ b[:even].reshape(-1, EXACT, 1)  # a BLAS call each
         return float(parts.sum(dtype=np.float64)) + float(a[even:] @ b[even:])
+
+
+def _may_underflow(a: Array, b: Array) -> bool:
+    peak = _peak(a)
+    return peak > 0 and 0 < peak * _peak(b) < SMALL
 
 
 def _peak(vector: Array) -> float:
