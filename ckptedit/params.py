@@ -28,13 +28,19 @@ def defaults(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def assignments(texts: Iterable[str]) -> dict[str, str]:
-    """["density=0.2"] -> {"density": "0.2"}. Raises BadParam if one is not name=value."""
-    found = {}
+    """["density=0.2"] -> {"density": "0.2"}.
+
+    Raises BadParam if one is not name=value, or a name is given twice.
+    """
+    found: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise BadParam(f"{text!r} is not of the form name=value")
-        found[name.strip().replace("-", "_")] = value.strip()
+        name = name.strip().replace("-", "_")
+        if name in found:
+            raise BadParam(f"{name} is given twice: {found[name]} and {value.strip()}")
+        found[name] = value.strip()
     return found
 
 

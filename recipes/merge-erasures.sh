@@ -30,7 +30,8 @@ for method in "${methods[@]}"; do
 import json, sys
 method, merge, scores = sys.argv[1], *(json.load(open(path)) for path in sys.argv[2:])
 figures = (scores["ua"], scores["ra_i"], scores["ra_c"], merge["drift"]["relative"])
-cosines = " ".join(f"{edit['cosine']:.2f}" for edit in merge["edits"])
+found = (edit["cosine"] for edit in merge["edits"])  # none where nothing was added
+cosines = " ".join("-" if cosine is None else f"{cosine:.2f}" for cosine in found)
 print(f"{method:<16} {figures[0]:7.3f} {figures[1]:7.3f} {figures[2]:7.3f} {figures[3]:9.4f}  {cosines}")
 PY
 done

@@ -141,6 +141,13 @@ def test_sizes_are_read_as_people_write_them(text, count):
         (["-m", "linear", "--density", "0.5"], "linear has no parameter density; it has none"),
         (["--density", "1.5"], "density must be in (0, 1], got 1.5"),
         (["-p", "density"], "'density' is not of the form name=value"),
+        (
+            ["--density", ".5", "-p", "density=.7"],
+            "density is given twice: 0.5 by its option, .7 by",
+        ),
+        (["--ties-compat", "peft", "-p", "compat=none"], "compat is given twice: peft by its"),
+        (["-m", "dare", "--seed", "1", "-p", "seed=2"], "seed is given twice: 1 by its option, 2"),
+        (["-p", "density=1", "-p", "density=.7"], "density is given twice: 1 and .7"),
         (["--keys", "**.attn3.**"], "the pattern '**.attn3.**' fits none of the 10 tensors"),
         (["--block", "IN05=0"], "the base has no block 'IN05'; it has BASE, IN01, M00, OUT03"),
         (["--block", "1,2"], "26 block factors are needed"),

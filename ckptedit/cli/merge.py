@@ -95,8 +95,11 @@ def resolve(named: dict[str, Any], param: Strings, *, blocks: Strings, **setting
     from ckptedit.params import assignments
 
     given = {name: value for name, value in named.items() if value is not None}
-    params = given | assignments(param or ())
-    return Recipe(params=params, blocks=parse_blocks(blocks or ()), **settings)
+    params = assignments(param or ())
+    for name, value in (given | {"seed": settings["seed"]}).items():
+        if name in params and value is not None:
+            raise BadParam(f"{name} is given twice: {value} by its option, {params[name]} by -p")
+    return Recipe(params=given | params, blocks=parse_blocks(blocks or ()), **settings)
 
 
 def as_report(merged: "Merged") -> dict[str, Any]:

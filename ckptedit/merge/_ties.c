@@ -89,6 +89,7 @@ static PyObject *merge(PyObject *self, PyObject *args) {
                           &rules.by_count, &rules.zero)) return NULL;
     Py_ssize_t n = PyList_Size(list), size = out.len / sizeof(float);
     Edit *edits = PyMem_Malloc((n + 1) * sizeof(Edit));
+    if (!edits) PyErr_NoMemory();
     int fails = !edits || read_edits(list, n, edits);
     if (!fails && deltas.len != n * out.len) {
         PyErr_SetString(PyExc_ValueError, "the buffers do not fit");

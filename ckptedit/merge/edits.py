@@ -142,12 +142,9 @@ def same_bytes(one: Checkpoint, other: Checkpoint, name: str) -> bool:
 def require_same_values(base: Checkpoint, edited: Checkpoint, name: str) -> None:
     """Raises Incompatible unless a tensor holds the same numbers in both, in whatever dtypes."""
     old, new = base[name], edited[name]
-    if old.dtype == new.dtype:
-        where = f"{old.dtype} in {base.label} and in {edited.label}"
-    else:
-        where = f"{old.dtype} in {base.label} and {new.dtype} in {edited.label}"
+    where = f"{old.dtype} in {base.label} and {new.dtype} in {edited.label}"
     if not {old.dtype, new.dtype} <= COMPARABLE:
-        found = "which have no numbers to compare"
+        found = "with other bytes" if old.dtype == new.dtype else "which cannot be compared"
     elif count := count_differing(base.values(name), edited.values(name)):
         found = f"and {count} of {old.numel} values differ"
     else:
