@@ -41,7 +41,7 @@ class Checkpoint(Mapping[str, TensorInfo]):
         try:
             for part in self.layout.parts:
                 self._add(part)
-            self._check_totals()
+            self._check_indexes()
         except BaseException:
             self.close()
             raise
@@ -59,16 +59,11 @@ class Checkpoint(Mapping[str, TensorInfo]):
             info = TensorInfo(name, tensor.dtype, tensor.shape, tensor.offset, tensor.nbytes, index)
             self._tensors[name] = info, source
 
-    def _check_totals(self) -> None:
-        for prefix, said in self.layout.totals.items():
+    def _check_indexes(self) -> None:
+        for prefix, index in self.layout.indexes.items():
             files = zip(self.layout.parts, self.sources, strict=True)
             headers = [source.header for part, source in files if part.prefix == prefix]
-            found = sum(tensor.nbytes for header in headers for tensor in header.tensors)
-            if said != found:
-                label = escape(self.path / prefix.removesuffix("."))
-                raise BadCheckpoint(
-                    f"{label}: its total_size is {said}, but the shards hold {found} bytes"
-                )
+            index.check(sum(tensor.nbytes for header in headers for tensor in header.tensors))
 
     def __getitem__(self, name: str) -> TensorInfo:
         return self._tensors[name][0]

@@ -32,7 +32,6 @@ class Part:
     path: Path | str
     prefix: str = ""  # of its tensor names in the checkpoint: "unet."
     names: frozenset[str] | None = None  # what the index says is in it
-    index: Path | None = None
 
     def check(self, header: Header, label: str) -> None:
         """Raises BadCheckpoint unless the file holds just what the index says."""
@@ -46,11 +45,35 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Index:
+    """The file that lists shards, as it was when it was read."""
+
+    path: Path
+    stat: os.stat_result
+    total: float | None = None  # bytes of all tensors
+
+    def check(self, found: int) -> None:
+        """Raises BadCheckpoint unless the shards hold that many bytes, and are of one generation.
+
+        Whoever replaces shards removes their index first: so as long as it is there, and the same,
+        those that were opened since belong to it.
+        """
+        if self.total is not None and self.total != found:
+            raise BadCheckpoint(
+                f"{escape(self.path)}: its total_size is {self.total}, "
+                f"but the shards hold {found} bytes"
+            )
+        now = self.path.stat() if self.path.exists() else None
+        if not now or (now.st_ino, now.st_mtime_ns) != (self.stat.st_ino, self.stat.st_mtime_ns):
+            raise BadCheckpoint(f"{escape(self.path)}: replaced while its shards were opened")
+
+
+@dataclass(frozen=True)
 class Layout:
     kind: str  # SINGLE, SHARDS or FOLDER
     parts: tuple[Part, ...]
     folder: Path | None = None  # where the parts are, unless it is a single file
-    totals: Mapping[str, float] = field(default_factory=dict)  # bytes by prefix, as indexes say
+    indexes: Mapping[str, Index] = field(default_factory=dict)  # by the prefix of their parts
 
 
 def find_layout(path: str | Path) -> Layout:
@@ -76,14 +99,14 @@ def _folder(path: Path) -> Layout:
         raise BadCheckpoint(f"{escape(path)}: no safetensors files in this folder{_hint(path)}")
     components.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     parts: list[Part] = []
-    totals: dict[str, float] = {}
+    indexes: dict[str, Index] = {}
     for name in components:
         weights = _weights(path / name)
         assert weights is not None  # those without were left out
         inner = find_layout(inside(path, weights))
         parts += [replace(part, prefix=f"{name}.") for part in inner.parts]
-        totals |= {f"{name}.": total for total in inner.totals.values()}
-    return Layout(FOLDER, tuple(parts), path, totals)
+        indexes |= {f"{name}.": index for index in inner.indexes.values()}
+    return Layout(FOLDER, tuple(parts), path, indexes)
 
 
 def _weights(folder: Path) -> Path | None:
@@ -111,17 +134,17 @@ def _index(path: Path) -> Layout:
     label = escape(path)
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_HEADER + 1)
+            index, text = Index(path, os.fstat(file.fileno())), file.read(MAX_HEADER + 1)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise BadCheckpoint(f"{label}: {reason}") from error
     try:
-        return _parse_index(path, text)
+        return _parse_index(index, text)
     except BadCheckpoint as error:
         raise BadCheckpoint(f"{label}: {error}") from error
 
 
-def _parse_index(path: Path, text: bytes) -> Layout:
+def _parse_index(index: Index, text: bytes) -> Layout:
     if len(text) > MAX_HEADER:
         raise BadCheckpoint(f"an index of more than {MAX_HEADER} bytes")
     parsed = strict_json(text, "the index", floats=True)
@@ -133,17 +156,18 @@ def _parse_index(path: Path, text: bytes) -> Layout:
         if not isinstance(shard, str):
             raise BadCheckpoint(f"the shard of {escape(tensor)} is not a name")
         shards.setdefault(shard, set()).add(tensor)
+    folder = index.path.parent
     parts = tuple(
-        Part(inside(path.parent, path.parent / plain_name(shard)), "", frozenset(names), path)
+        Part(inside(folder, folder / plain_name(shard)), "", frozenset(names))
         for shard, names in sorted(shards.items())
     )
-    return Layout(SHARDS, parts, path.parent, _totals(parsed))
+    return Layout(SHARDS, parts, folder, {"": replace(index, total=_total(parsed))})
 
 
-def _totals(parsed: dict[str, Any]) -> dict[str, float]:
+def _total(parsed: dict[str, Any]) -> float | None:
     metadata = parsed.get("metadata")
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
-    return {"": total} if isinstance(total, int | float) else {}
+    return total if isinstance(total, int | float) else None
 
 
 def plain_name(shard: str) -> str:

@@ -65,7 +65,7 @@ def _companions(like: Checkpoint) -> Iterator[Path]:
     component that is not part of it come along as they are: a safety checker that is a pickle.
     """
     known = {part.prefix.removesuffix(".") for part in like.layout.parts}
-    indexes = {part.index for part in like.layout.parts}
+    indexes = {index.path for index in like.layout.indexes.values()}
     for path in sorted(like.path.rglob("*")):
         inner = path.relative_to(like.path).parts
         hidden = any(part.startswith(".") for part in inner)

@@ -7,7 +7,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from ckptedit.errors import OutputExists, WriteFailed
+from ckptedit.errors import BadCheckpoint, OutputExists, WriteFailed
 from ckptedit.files import Checkpoint, Spec, write
 from ckptedit.files.new_file import NewFile
 from tests.files.conftest import listing
@@ -132,6 +132,23 @@ def test_of_two_writers_of_the_same_shards_the_last_one_wins(tmp_path, monkeypat
     put(tmp_path, 1)
     second.join()
     assert listing(tmp_path) == ALL and generations(tmp_path) == {2}
+
+
+@pytest.mark.parametrize("opened", range(3))
+def test_a_reader_never_gets_shards_of_two_generations(tmp_path, monkeypatch, opened):
+    """All of them are replaced after it has opened some."""
+    put(tmp_path, 1)
+    real, calls = Checkpoint._add, []
+
+    def add(self: Checkpoint, part: object) -> None:
+        calls.append(part)
+        if len(calls) == opened + 1:
+            put(tmp_path, 2, force=True)
+        real(self, part)
+
+    monkeypatch.setattr(Checkpoint, "_add", add)
+    with pytest.raises(BadCheckpoint, match="replaced while its shards were opened"):
+        Checkpoint(tmp_path / INDEX)
 
 
 def test_where_a_folder_cannot_be_locked_shards_are_written_all_the_same(tmp_path, monkeypatch):
