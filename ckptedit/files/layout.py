@@ -4,6 +4,7 @@ Shard names and symlinks in a folder are text from strangers. A file counts only
 folder that the user named, or in the `blobs` of the Hugging Face cache that the folder belongs to.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -63,7 +64,9 @@ class Index:
                 f"{escape(self.path)}: its total_size is {self.total}, "
                 f"but the shards hold {found} bytes"
             )
-        now = self.path.stat() if self.path.exists() else None
+        now = None
+        with contextlib.suppress(OSError):
+            now = self.path.stat()
         if not now or (now.st_ino, now.st_mtime_ns) != (self.stat.st_ino, self.stat.st_mtime_ns):
             raise BadCheckpoint(f"{escape(self.path)}: replaced while its shards were opened")
 

@@ -134,16 +134,17 @@ def test_of_two_writers_of_the_same_shards_the_last_one_wins(tmp_path, monkeypat
     assert listing(tmp_path) == ALL and generations(tmp_path) == {2}
 
 
+@pytest.mark.parametrize("replaced", [True, False])
 @pytest.mark.parametrize("opened", range(3))
-def test_a_reader_never_gets_shards_of_two_generations(tmp_path, monkeypatch, opened):
-    """All of them are replaced after it has opened some."""
+def test_a_reader_never_gets_shards_of_two_generations(tmp_path, monkeypatch, opened, replaced):
+    """All of them are replaced after it has opened some; or the index is gone so far."""
     put(tmp_path, 1)
     real, calls = Checkpoint._add, []
 
     def add(self: Checkpoint, part: object) -> None:
         calls.append(part)
         if len(calls) == opened + 1:
-            put(tmp_path, 2, force=True)
+            put(tmp_path, 2, force=True) if replaced else (tmp_path / INDEX).unlink()
         real(self, part)
 
     monkeypatch.setattr(Checkpoint, "_add", add)
