@@ -93,4 +93,10 @@ def main() -> None:
     secure_streams()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve small models,
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # numpy's the thread that hashes
-    sys.exit(app())
+    try:
+        sys.exit(app())
+    except Exception:  # a bug of ours; Python's status for it, 1, would mean "they differ"
+        import traceback
+
+        traceback.print_exc()
+        sys.exit(2)
