@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 import ckptedit
 from ckptedit.cli import app
 from ckptedit.cli.sizes import as_bytes
-from ckptedit.files import Checkpoint
+from ckptedit.files import Checkpoint, Spec, encode, write
+from ckptedit.files.dtypes import largest
 
 KEYS = "**.attn2.to_[kv].weight"
 
@@ -174,3 +175,18 @@ def test_never_imports_torch(base, edits):  # noqa: F811
         assert not {{"torch", "diffusers", "transformers"}} & sys.modules.keys()
     """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("dtype", ["F16", "BF16", "F8_E4M3", "F8_E5M2"])
+def test_what_goes_beyond_its_dtype_is_refused_or_saturated_and_counted(tmp_path, dtype):
+    top, paths = largest(dtype), [tmp_path / "old.safetensors", tmp_path / "new.safetensors"]
+    for path, share in zip(paths, (0.5, 1), strict=True):
+        stored = encode(np.array([1.0, -share * top]), dtype, name="w")
+        write(path, [Spec("w", dtype, (2,))], [stored], {})
+    options = (*paths, "-m", "task", "--scale", "1.5", "-o", tmp_path / "out.safetensors")
+    refused(run(*options), "among the new values" if dtype == "BF16" else "does not fit into its")
+    done = run(*options, "--saturate")
+    assert "1 values went beyond their dtype" in done.stderr
+    with Checkpoint(tmp_path / "out.safetensors") as out:
+        assert out.values("w").tolist() == [1.0, -top]
+        assert out.ledger[-1]["options"]["saturate"] is True

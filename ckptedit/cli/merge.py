@@ -47,6 +47,9 @@ def merge(
         Strings, Option(help="Merge only these tensors, as '**.attn2.**'; ! takes away.")
     ] = None,
     extra: Annotated[str, Option(help="Tensors that BASE lacks: error, keep, drop.")] = "error",
+    saturate: Annotated[
+        bool, Option("--saturate", help="Values beyond their dtype become its largest.")
+    ] = False,
     allow_nonfinite: Annotated[
         bool, Option("--allow-nonfinite", help="Copy NaN and Inf in tensors not merged.")
     ] = False,
@@ -74,7 +77,8 @@ def merge(
     named = {"density": density, "trim_scope": trim_scope, "vote": vote, "compat": ties_compat}
     recipe = resolve(
         named, param, method=method, weights=weight or (), scale=scale, keys=keys or (),
-        extra=extra, allow_nonfinite=allow_nonfinite, seed=seed, threads=threads, blocks=block,
+        extra=extra, saturate=saturate, allow_nonfinite=allow_nonfinite, seed=seed,
+        threads=threads, blocks=block,
     )  # fmt: skip
     target = output or default_output(base, "merge")
     if json and str(target) == "-":

@@ -61,6 +61,14 @@ def number_type(dtype: str) -> np.dtype[Any]:
     return np.dtype(np.float32 if dtype in FLOATS - {"F64"} else _native(dtype))
 
 
+def largest(dtype: str) -> float:
+    """The largest finite value of a float dtype."""
+    if dtype not in NARROW:
+        return float(np.finfo(_native(dtype)).max)
+    form = NARROW[dtype]
+    return float(decode(np.array([form.special - 1], form.unsigned).view(np.uint8), dtype)[0])
+
+
 def decode(raw: Bytes, dtype: str) -> NDArray[Any]:
     """The numbers that raw holds, exactly: [n] float32, or as `number_type` says."""
     kind = number_type(dtype)

@@ -27,6 +27,7 @@ class Recipe:
     blocks:  block name, or a pattern of some -> factor (`blocks.py`); 1 for blocks not named
     keys:    patterns of the tensors that are merged (`globs.py`); none stands for all
     extra:   what to do about tensors that an edit has and the base has not
+    saturate: whether values beyond their stored dtype become its largest; else they are an error
     allow_nonfinite: whether tensors that are only copied may hold NaN or Inf
     seed:    of methods that draw random numbers
     threads: 1 or more; the result does not depend on it
@@ -40,6 +41,7 @@ class Recipe:
     keys: Sequence[str] = ()
     extra: Extra = "error"
     allow_nonfinite: bool = False
+    saturate: bool = False
     seed: int | None = None
     threads: int = 2
 
@@ -111,4 +113,5 @@ class Recipe:
             **({"blocks": expand(self.blocks)} if self.blocks else {}),
             **({"keys": list(self.keys)} if self.keys else {}),
             **({"extra": self.extra} if self.extra != "error" else {}),
+            **({"saturate": True} if self.saturate else {}),
         }

@@ -136,7 +136,7 @@ def make_stream(base: Checkpoint, edits: Sequence[Edit], recipe: Recipe) -> Stre
     model = Model(lambda: stream.stacks())
     inputs = Inputs(base, edits, weights, model)
     params, copying = recipe.resolved_params(), Copying(recipe.allow_nonfinite)
-    stream = Stream(inputs, METHODS[recipe.method], params, scales, copying)
+    stream = Stream(inputs, METHODS[recipe.method], params, scales, copying, recipe.saturate)
     return stream
 
 
@@ -175,5 +175,14 @@ def report(
         edits=edits,
         counts=dict(sorted(inputs.tally.counts.items())),
         nonfinite=nonfinite,
-        notes=[*notes_on(inputs.base, inputs.edits, recipe.extra), *note_on(nonfinite, len(names))],
+        notes=[
+            *notes_on(inputs.base, inputs.edits, recipe.extra),
+            *note_on(nonfinite, len(names)),
+            *saturation(inputs.tally.counts["saturated"]),
+        ],
     )
+
+
+def saturation(count: int) -> list[str]:
+    """What the user should hear of values that did not fit: one line, or none."""
+    return [f"{count} values went beyond their dtype: they are its largest now"] if count else []

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ckptedit.errors import CkptError, Overflow
 from ckptedit.files import encode_into, escape
+from ckptedit.files.dtypes import largest
 from ckptedit.merge.copying import Copying, pieces
 from ckptedit.merge.edits import is_float
 from ckptedit.merge.file_stack import FileStack, Inputs
@@ -52,6 +53,7 @@ class Stream:
     """The tensors of the output, in the order of the base.
 
     method: a function of METHODS, params: its hyperparameters
+    saturate: whether values that do not fit their dtype become its largest, or are an error
     scales: name -> what multiplies the merged task vector of a tensor; tensors that are not in it,
             or have 0 there, are copied; copying: how
 
@@ -66,9 +68,10 @@ class Stream:
         params: dict[str, Any],
         scales: dict[str, float],
         copying: Copying,
+        saturate: bool = False,
     ) -> None:
         self.inputs, self.method, self.params, self.scales = inputs, method, params, scales
-        self.copying = copying
+        self.copying, self.saturate = copying, saturate
         count = len(inputs.edits)
         self.merged: list[str] = []
         self.touched = [0] * count
@@ -134,6 +137,8 @@ class Stream:
                 base_square += square
                 target = stored[(start - first) * width : (stop - first) * width]
                 new = stack.exact_base(stretch) + change
+                if self.saturate:
+                    new = saturated(new, stack)
                 encode_into(new, stack.info.dtype, target, name=stack.name)
         return Piece(stack.name, stored, products, base_square)
 
@@ -151,6 +156,13 @@ class Stream:
             self.products += piece.products
             self.base_square += piece.base
         return piece.stored
+
+
+def saturated(values: NDArray[Any], stack: FileStack) -> NDArray[Any]:
+    """What goes beyond the stored dtype becomes its largest value, and is counted. [m] -> [m]"""
+    top = values.dtype.type(largest(stack.info.dtype))
+    stack.tally.add(saturated=int(np.count_nonzero(np.abs(values) > top)))
+    return np.clip(values, -top, top)
 
 
 class noting:
