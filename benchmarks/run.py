@@ -20,6 +20,8 @@ BENCHMARKS = Registry(
         "diff": "benchmarks.diff:diff",
         "merge": "benchmarks.merge:merge",
         "apply": "benchmarks.apply:apply",
+        "passes": "benchmarks.passes:passes",
+        "steps": "benchmarks.steps:steps",
     },
 )
 

@@ -67,15 +67,14 @@ def run(
     base: str, delta: str, target: str | None, settings: dict[str, Any], over: dict[str, bool]
 ) -> "tuple[Plan, Applied | None]":
     """Plans, and unless target is None, writes."""
-    from ckptedit.deltas import carry_out, plan
-    from ckptedit.files import Checkpoint, check_output
+    from ckptedit.deltas import carry_out, check_target, plan
+    from ckptedit.files import Checkpoint
 
     if base == delta == "-":
         raise BadParam("only one of BASE and DELTA can be read from stdin")
     with Checkpoint(base) as before, Checkpoint(delta) as changes:
         if target is not None:
-            check_output(target, [changes], force=True)  # the other one is never overwritten
-            check_output(target, [before, changes], **over)
+            check_target(target, before, changes, **over)
         planned = plan(before, changes, **settings)
         return planned, carry_out(planned, target, **over) if target is not None else None
 

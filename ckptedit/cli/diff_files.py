@@ -1,6 +1,6 @@
 """The reports that `ckptedit diff` writes to files, in one pass with what it prints."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,32 +45,19 @@ class ReportFiles:
 
     def write(self, report: "Report", judgement: "Judgement") -> None:
         """Writes them."""
-        makers: list[tuple[Path | None, Callable[[], bytes]]] = [
-            (self.markdown, lambda: as_markdown(report, judgement)),
-            (self.junit, lambda: as_junit(report, judgement)),
-            (self.plot, lambda: as_png(report)),
-        ]
-        for path, make in makers:
-            if path:
-                write_report(path, make(), force=self.force)
+        if self.markdown:
+            from ckptedit.diff.markdown import as_markdown
+
+            text = as_markdown(report, judgement)
+            write_report(self.markdown, text.encode(), force=self.force)
+        if self.junit:
+            from ckptedit.diff.junit import as_junit
+
+            write_report(self.junit, as_junit(report, judgement).encode(), force=self.force)
+        if self.plot:
+            from ckptedit.diff.plot import as_png
+
+            write_report(self.plot, as_png(report), force=self.force)
 
     def _paths(self) -> Iterator[Path]:
         yield from filter(None, (self.markdown, self.junit, self.plot))
-
-
-def as_markdown(report: "Report", judgement: "Judgement") -> bytes:
-    from ckptedit.diff.markdown import as_markdown
-
-    return as_markdown(report, judgement).encode()
-
-
-def as_junit(report: "Report", judgement: "Judgement") -> bytes:
-    from ckptedit.diff.junit import as_junit
-
-    return as_junit(report, judgement).encode()
-
-
-def as_png(report: "Report") -> bytes:
-    from ckptedit.diff.plot import as_png
-
-    return as_png(report)

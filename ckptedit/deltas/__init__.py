@@ -1,6 +1,6 @@
 """What an edit changed, as a file of its own. Works without torch."""
 
-from ckptedit.deltas.apply import Applied, Plan, apply, carry_out, plan
+from ckptedit.deltas.apply import Applied, Plan, apply, carry_out, check_target, plan
 from ckptedit.deltas.delta import Delta, is_delta, open_delta, read_delta
 from ckptedit.deltas.entry import Entry
 from ckptedit.deltas.export import Exported, export
@@ -16,6 +16,7 @@ __all__ = [
     "Plan",
     "apply",
     "carry_out",
+    "check_target",
     "export",
     "is_delta",
     "open_delta",

@@ -151,9 +151,17 @@ def apply(
     Raises DoesNotFit if the delta was made from something else, BadCheckpoint if it is damaged,
     Overflow if a result does not fit its dtype, and what `write` raises.
     """
-    check_output(output, [base, delta], force=force, in_place=in_place)
+    check_target(output, base, delta, force=force, in_place=in_place)
     planned = plan(base, delta, strength=strength, reverse=reverse, fuzz=fuzz)
     return carry_out(planned, output, force=force, in_place=in_place)
+
+
+def check_target(
+    output: str | Path, base: Checkpoint, delta: Checkpoint, *, force: bool, in_place: bool
+) -> None:
+    """Raises OutputExists or WriteFailed. in_place allows the base as the output, not the delta."""
+    check_output(output, [delta], force=True)
+    check_output(output, [base], force=force, in_place=in_place)
 
 
 def carry_out(
