@@ -2,7 +2,7 @@
 
 from setuptools import Extension, setup
 
-SOURCES = ["ckptedit/diff/_kernel.c", "ckptedit/files/_convert.c", "ckptedit/merge/_ties.c"]
+SOURCES = ["ckptedit/drift/_kernel.c", "ckptedit/files/_convert.c", "ckptedit/merging/_ties.c"]
 FLAGS = ["-O3", "-ffp-contract=off", "-fno-trapping-math", "-fwrapv", "-Wno-psabi"]  # all exact
 
 setup(

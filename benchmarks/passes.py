@@ -15,10 +15,10 @@ def passes(data: Path, runs: int, subset: bool) -> Iterator[str]:
 
     from ckptedit.files import decode_into, dtypes, encode
     from ckptedit.files.dtypes import encode_into
-    from ckptedit.merge import agreement
-    from ckptedit.merge.arrays import ArrayStack
-    from ckptedit.merge.stack import Stretch
-    from ckptedit.merge.ties import ties
+    from ckptedit.merging import agreement
+    from ckptedit.merging.arrays import ArrayStack
+    from ckptedit.merging.methods.ties import ties
+    from ckptedit.merging.stack import Stretch
 
     rng = np.random.default_rng(0)
     values = rng.standard_normal(COUNT).astype(np.float32) * np.float32(0.02)

@@ -24,8 +24,8 @@ STEPS = {  # what is timed -> what it is, indented below what it is a part of
 def steps(data: Path, runs: int, subset: bool) -> Iterator[str]:
     """Nanoseconds per entry of the output, of one merge; runs does not count."""
     from ckptedit.files import Checkpoint
-    from ckptedit.merge.recipe import Recipe
-    from ckptedit.merge.run import Target, merge_files
+    from ckptedit.merging.recipe import Recipe
+    from ckptedit.merging.run import Target, merge
 
     inputs = [data / f"{name}.safetensors" for name in ("base", "tuned1", "tuned2", "tuned3")]
     apart("benchmarks.merge:make", inputs, subset)
@@ -33,7 +33,7 @@ def steps(data: Path, runs: int, subset: bool) -> Iterator[str]:
     for name, title in STEPS.items():
         time_it(name, title, spent)
     out = data / "steps.safetensors"
-    merge_files(inputs[0], inputs[1:], Target(out, force=True), Recipe(threads=1))
+    merge(inputs[0], inputs[1:], Target(out, force=True), Recipe(threads=1))
     with Checkpoint(out) as written:
         entries = sum(written[name].numel for name in written)
     out.unlink()
@@ -43,7 +43,7 @@ def steps(data: Path, runs: int, subset: bool) -> Iterator[str]:
 def time_it(name: str, title: str, spent: dict[str, float]) -> None:
     """Puts a timer around a function or method: "module.function", "module.Class.method"."""
     from ckptedit.files import checkpoint, new_file
-    from ckptedit.merge import agreement, ranks, stream
+    from ckptedit.merging import agreement, ranks, stream
 
     modules = {
         m.__name__.rpartition(".")[2]: m for m in (checkpoint, new_file, agreement, ranks, stream)

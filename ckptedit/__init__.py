@@ -12,29 +12,32 @@ if TYPE_CHECKING:
     from ckptedit.deltas.delta import read_delta
     from ckptedit.deltas.export import export
     from ckptedit.deltas.make import write_delta
-    from ckptedit.diff.run import diff_files as diff
     from ckptedit.diffusion import open_model, sample
-    from ckptedit.erase.erase import erase
-    from ckptedit.evaluate.evaluate import evaluate
+    from ckptedit.drift.run import diff
+    from ckptedit.erasure.erase import erase
+    from ckptedit.evaluation.evaluate import evaluate
     from ckptedit.families.info import info
     from ckptedit.files import Checkpoint
-    from ckptedit.merge.run import merge_files as merge
-    from ckptedit.text.project import project
+    from ckptedit.merging.run import merge
+    from ckptedit.subspaces.project import project
 
 __version__ = "0.1.0"
 
-PUBLIC = {
+PUBLIC = {  # name -> the module that it is imported from
     "Checkpoint": "ckptedit.files",
     "apply": "ckptedit.deltas",
+    "diff": "ckptedit.drift.run",
+    "erase": "ckptedit.erasure.erase",
+    "evaluate": "ckptedit.evaluation.evaluate",
     "export": "ckptedit.deltas",
     "info": "ckptedit.families.info",
+    "merge": "ckptedit.merging.run",
     "open_model": "ckptedit.diffusion",
-    "project": "ckptedit.text",
+    "project": "ckptedit.subspaces.project",
     "read_delta": "ckptedit.deltas",
     "sample": "ckptedit.diffusion",
     "write_delta": "ckptedit.deltas",
 }
-ROOMS = ("diff", "erase", "evaluate", "merge")  # callable packages: see rooms.py
 
 __all__ = [
     "PUBLIC",
@@ -55,8 +58,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ROOMS:
-        return import_module(f"ckptedit.{name}")
     if name not in PUBLIC:
         raise AttributeError(f"module 'ckptedit' has no attribute {name!r}")
     return getattr(import_module(PUBLIC[name]), name)

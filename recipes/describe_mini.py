@@ -17,13 +17,13 @@ from torch.nn.functional import normalize
 from ckptedit.canvas.draw import OBJECTS, PHOTO, STYLES, draw, scene
 from ckptedit.canvas.pool import ALL_STYLES, HELD_OUT
 from ckptedit.canvas.sheet import contact_sheet
+from ckptedit.concepts.neighbors import concept_embeddings
+from ckptedit.concepts.templates import TRAIN_FRAMES, prompts_for
 from ckptedit.diffusion import noises_for, open_model, sample, threads
-from ckptedit.evaluate import Verdict
-from ckptedit.evaluate.suite import Cell
+from ckptedit.evaluation import Verdict
+from ckptedit.evaluation.suite import Cell
 from ckptedit.families.mini import CHECKPOINT
-from ckptedit.text.neighbors import concept_embeddings
-from ckptedit.text.subspace import coverage, protected_basis
-from ckptedit.text.templates import TRAIN_FRAMES, prompts_for
+from ckptedit.subspaces.subspace import coverage, protected_basis
 
 SEEDS = 2
 

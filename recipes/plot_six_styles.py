@@ -12,7 +12,7 @@ import numpy as np
 
 from ckptedit.diffusion import noises_for, open_model, sample
 from ckptedit.diffusion.grid import grid, save_png
-from ckptedit.evaluate.suite import Cell
+from ckptedit.evaluation.suite import Cell
 
 ARMS = {  # folder's name -> label, colour
     "none": ("no guard", "#888888"),

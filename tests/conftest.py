@@ -2,9 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from ckptedit.families import Family
+    from ckptedit.text import TextEncoder
 
 os.environ["OMP_NUM_THREADS"] = "1"  # the tests' tensors are tiny: threads would only wait
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -20,3 +26,33 @@ def own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CKPTEDIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder for one test."""
+    monkeypatch.setenv("CKPTEDIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> "Family":
+    """That of tests/tiny_model.py, whose imports are slow, so that few tests pay for them."""
+    from tiny_model import tiny_family
+
+    return tiny_family(tmp_path_factory.mktemp("family"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tiny_model import tiny_checkpoint
+
+    return tiny_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def encoder(checkpoint: Path, family: "Family") -> "TextEncoder":
+    from ckptedit.files import Checkpoint
+    from ckptedit.text import load_text_encoder
+
+    return load_text_encoder(Checkpoint(checkpoint), family)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from merge.conftest import base, edits, make, numbers, stored  # noqa: F401
+from merging.conftest import base, edits, make, numbers, stored  # noqa: F401
 from refusal import refused
 from typer.testing import CliRunner
 

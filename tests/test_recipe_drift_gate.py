@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 import ckptedit
-from ckptedit.diff.rulefile import load_rules
+from ckptedit.drift.rulefile import load_rules
 
 ROOT = Path(ckptedit.__file__).parent.parent
 RECIPES = ROOT / "recipes"

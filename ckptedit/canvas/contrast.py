@@ -21,7 +21,7 @@ from ckptedit.canvas.draw import PHOTO, Scene
 from ckptedit.canvas.loop import train
 from ckptedit.canvas.parts import FAMILY_OF
 from ckptedit.canvas.pool import Pool, as_input
-from ckptedit.evaluate.judge import Judge
+from ckptedit.evaluation.judge import Judge
 from ckptedit.families.mini import FOLDER
 from ckptedit.progress import Track, silent
 

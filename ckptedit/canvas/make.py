@@ -12,7 +12,7 @@ from ckptedit.canvas.contrast import Contrast, spread_text, train_contrast
 from ckptedit.canvas.draw import OBJECTS
 from ckptedit.canvas.parts import encode, normalise, train_judge, train_unet, train_vae
 from ckptedit.canvas.pool import ALL_STYLES, Pool
-from ckptedit.evaluate.judge import CLIP_FILE, JUDGE_FILE
+from ckptedit.evaluation.judge import CLIP_FILE, JUDGE_FILE
 from ckptedit.families import MINI, to_ldm
 from ckptedit.families.mini import CHECKPOINT
 from ckptedit.files import Spec, write

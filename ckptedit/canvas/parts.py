@@ -15,7 +15,7 @@ from ckptedit.canvas.captions import caption
 from ckptedit.canvas.draw import OBJECTS, PHOTO, STYLES, Scene
 from ckptedit.canvas.loop import train
 from ckptedit.canvas.pool import ALL_STYLES, Pool, as_input, labels
-from ckptedit.evaluate.judge import Judge
+from ckptedit.evaluation.judge import Judge
 from ckptedit.families.mini import FOLDER, MINI
 from ckptedit.progress import Track, silent
 

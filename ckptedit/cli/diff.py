@@ -14,7 +14,7 @@ from ckptedit.cli.diff_tables import lines
 from ckptedit.cli.output import as_json, tracker
 
 if TYPE_CHECKING:
-    from ckptedit.diff import Judgement, Report, Rules
+    from ckptedit.drift import Judgement, Report, Rules
 
 Strings = list[str] | None
 Option, Argument = typer.Option, typer.Argument
@@ -72,7 +72,8 @@ def diff(
 
     Example: ckptedit diff base.safetensors edited.safetensors --allow '**.attn2.**'
     """
-    from ckptedit.diff import diff_files, opened
+    from ckptedit.drift import diff as run
+    from ckptedit.drift import opened
 
     limits = {"relative": max_rel, "l2": max_l2, "linf": max_abs}
     given = resolve(
@@ -86,7 +87,7 @@ def diff(
     with opened(old, new) as (before, after):
         delta.check_target(before, after)
         files.check_inputs(before, after)
-        report, judgement = diff_files(
+        report, judgement = run(
             before, after, rules=given, spectral=spectral, threads=threads, track=tracker(quiet)
         )
         files.write(report, judgement)
@@ -107,8 +108,8 @@ def resolve(
     limits: of all tensors, by measure; limit: of some tensors, as GLOB=VALUE
     patterns: keys, allow and ignore, which are added to those of the file
     """
-    from ckptedit.diff.gates import Rules
-    from ckptedit.diff.rulefile import load_baseline, load_rules, parse_limit
+    from ckptedit.drift.gates import Rules
+    from ckptedit.drift.rulefile import load_baseline, load_rules, parse_limit
 
     rules = load_rules(file) if file else Rules()
     total = {measure: value for measure, value in limits.items() if value is not None}

@@ -9,7 +9,7 @@ from ckptedit.cli.output import write_report
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
-    from ckptedit.diff import Judgement, Report
+    from ckptedit.drift import Judgement, Report
     from ckptedit.files import Checkpoint
 
 
@@ -46,16 +46,16 @@ class ReportFiles:
     def write(self, report: "Report", judgement: "Judgement") -> None:
         """Writes them."""
         if self.markdown:
-            from ckptedit.diff.markdown import as_markdown
+            from ckptedit.drift.markdown import as_markdown
 
             text = as_markdown(report, judgement)
             write_report(self.markdown, text.encode(), force=self.force)
         if self.junit:
-            from ckptedit.diff.junit import as_junit
+            from ckptedit.drift.junit import as_junit
 
             write_report(self.junit, as_junit(report, judgement).encode(), force=self.force)
         if self.plot:
-            from ckptedit.diff.plot import as_png
+            from ckptedit.drift.plot import as_png
 
             write_report(self.plot, as_png(report), force=self.force)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from ckptedit.diff import Group, Judgement, Report, TensorDiff, Verdict
+    from ckptedit.drift import Group, Judgement, Report, TensorDiff, Verdict
 
 HEADS = {
     "same": "same: every tensor, byte for byte",
@@ -88,7 +88,7 @@ def dtype(tensor: "TensorDiff") -> str:
 
 def spectra(report: "Report", top: int | None) -> Iterator[str]:
     """Ranks of the deltas, strongest first, and whether K/V weights share a right factor."""
-    from ckptedit.diff.report import sentence
+    from ckptedit.drift.report import sentence
     from ckptedit.files import escape
 
     strongest = sorted(report.spectra.items(), key=lambda item: -item[1].spectral_norm)[:top]
@@ -103,7 +103,7 @@ def spectra(report: "Report", top: int | None) -> Iterator[str]:
 
 def rules(report: "Report", judgement: "Judgement", top: int | None) -> Iterator[str]:
     """The broken rules, and the word for all. What changed has its own table."""
-    from ckptedit.diff.gates import NO_CHANGE
+    from ckptedit.drift.gates import NO_CHANGE
 
     for verdict in judgement.verdicts:
         if not verdict.passed and verdict.rule != NO_CHANGE:

@@ -9,8 +9,8 @@ from ckptedit.cli.output import as_json, default_output, listed, say, tracker
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
-    from ckptedit.erase.erase import Erasure
-    from ckptedit.erase.options import Options
+    from ckptedit.erasure.erase import Erasure
+    from ckptedit.erasure.options import Options
 
 NONE = "none"  # --guard none: nothing restrains the edit
 
@@ -74,7 +74,7 @@ def erase(
     opened, may = Checkpoint(ckpt), {"force": force, "in_place": in_place}
     check_output(target, [opened], **may)  # before torch is imported: a mistake shows at once
 
-    from ckptedit.erase.erase import erase as run
+    from ckptedit.erasure.erase import erase as run
 
     numbers = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures}
     options = resolve(guard, param, seed=seed, tokens=tokens, **numbers)
@@ -98,7 +98,7 @@ def default_target(ckpt: str, delta: bool) -> str:
 
 def resolve(guard: list[str] | None, param: list[str] | None, **given: Any) -> "Options":
     """The options that the user gave, and the defaults of the rest."""
-    from ckptedit.erase.options import DEFAULT_GUARDS, Options
+    from ckptedit.erasure.options import DEFAULT_GUARDS, Options
     from ckptedit.guards.parameters import guard_params
     from ckptedit.params import assignments
 

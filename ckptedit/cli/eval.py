@@ -12,7 +12,7 @@ from ckptedit.cli.output import as_json, listed, print_tables, tracker
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ckptedit.evaluate import Scores
+    from ckptedit.evaluation import Scores
 
 
 def eval(
@@ -47,7 +47,7 @@ def eval(
 
     opened = Checkpoint(ckpt)
 
-    from ckptedit.evaluate import evaluate
+    from ckptedit.evaluation import evaluate
 
     scores = evaluate(
         opened,

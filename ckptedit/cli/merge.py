@@ -8,11 +8,11 @@ import typer
 from ckptedit.cli.output import as_json, default_output, say, tracker
 from ckptedit.cli.sizes import as_bytes
 from ckptedit.errors import BadParam
-from ckptedit.merge import METHODS
+from ckptedit.merging import METHODS
 
 if TYPE_CHECKING:
-    from ckptedit.merge.recipe import Recipe
-    from ckptedit.merge.run import Merged
+    from ckptedit.merging.recipe import Recipe
+    from ckptedit.merging.run import Merged
 
 Strings = list[str] | None
 Option, Argument = typer.Option, typer.Argument
@@ -72,7 +72,8 @@ def merge(
 
     Example: ckptedit merge base.safetensors vangogh.safetensors monet.safetensors --method ties
     """
-    from ckptedit.merge.run import Target, merge_files
+    from ckptedit.merging.run import Target
+    from ckptedit.merging.run import merge as run
 
     named = {"density": density, "trim_scope": trim_scope, "vote": vote, "compat": ties_compat}
     recipe = resolve(
@@ -83,7 +84,7 @@ def merge(
     target = output or default_output(base, "merge")
     if json and str(target) == "-":
         raise BadParam("--json and -o - both want stdout")
-    report = merge_files(
+    report = run(
         base, edits, Target(target, force, in_place, shard_size), recipe, track=tracker(quiet)
     )
     for note in [] if quiet else report.notes:
@@ -94,8 +95,8 @@ def merge(
 
 def resolve(named: dict[str, Any], param: Strings, *, blocks: Strings, **settings: Any) -> "Recipe":
     """The recipe that the options stand for."""
-    from ckptedit.merge.blocks import parse_blocks
-    from ckptedit.merge.recipe import Recipe
+    from ckptedit.merging.blocks import parse_blocks
+    from ckptedit.merging.recipe import Recipe
     from ckptedit.params import assignments
 
     given = {name: value for name, value in named.items() if value is not None}

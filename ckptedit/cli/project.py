@@ -11,7 +11,7 @@ from ckptedit.cli.output import as_json, print_tables
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ckptedit.text import Subspace
+    from ckptedit.subspaces import Subspace
 
 SHOWN = 8  # directions and angles in the table; --json has all
 
@@ -48,16 +48,16 @@ def project(
         inputs = [opened] if other is None else [opened, other]
         check_output(output, inputs, force=force)
 
-    from ckptedit import text
+    from ckptedit import subspaces
 
-    basis = None if other is None else text.read_basis(other)
-    cut = text.Cut(rank=rank, energy=energy)
-    found = text.project(
+    basis = None if other is None else subspaces.read_basis(other)
+    cut = subspaces.Cut(rank=rank, energy=energy)
+    found = subspaces.project(
         opened, concept, neighbors=neighbors, tokens=tokens, cut=cut, tokenizer=tokenizer
     )
-    angles = None if basis is None else text.angles_between(found.basis, basis)
+    angles = None if basis is None else subspaces.angles_between(found.basis, basis)
     if output is not None:
-        text.save_subspace(found, output, force=force)
+        subspaces.save_subspace(found, output, force=force)
     show(found, angles, output, json)
 
 

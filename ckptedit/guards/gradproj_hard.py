@@ -19,7 +19,7 @@ from torch.nn import Parameter
 
 from ckptedit.errors import BadParam
 from ckptedit.guards.guard import Guard, Setting
-from ckptedit.text.subspace import protected_basis
+from ckptedit.subspaces.subspace import protected_basis
 
 
 class GradProjHard(Guard):

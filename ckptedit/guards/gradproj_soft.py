@@ -15,7 +15,7 @@ from torch.nn import Parameter
 
 from ckptedit.errors import BadParam
 from ckptedit.guards.guard import Guard, Setting
-from ckptedit.text.subspace import second_moment, soft_directions
+from ckptedit.subspaces.subspace import second_moment, soft_directions
 
 # As measured on mini. A larger ridge gives the target more room with less drift, and reaches more
 # of what the moment does not contain: styles that no guard was shown then suffer in a sequence. An

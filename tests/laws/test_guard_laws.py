@@ -5,7 +5,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Parameter
 
-from ckptedit.erase.train import train
+from ckptedit.erasure.train import train
 from ckptedit.guards import GUARDS
 from ckptedit.guards.guard import Setting, confine
 

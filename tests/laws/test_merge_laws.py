@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ckptedit.errors import BadParam, UnknownName
-from ckptedit.merge import METHODS, stack
-from ckptedit.merge.arrays import ArrayStack, merge_arrays
+from ckptedit.merging import METHODS, stack
+from ckptedit.merging.arrays import ArrayStack, merge_arrays
 from ckptedit.params import defaults, hyperparameters
 
 SHAPES = [(), (5,), (6, 4), (2, 3, 3, 3), (0, 4)]

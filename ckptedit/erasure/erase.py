@@ -1,0 +1,230 @@
+"""Erasing concepts from a checkpoint: what stands behind `ckptedit erase`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ckptedit.concepts.prompts import held_out, pairs, retained_pairs
+from ckptedit.concepts.request import Request, Wish, resolve
+from ckptedit.deltas import Made, Making, write_delta
+from ckptedit.diffusion import Model, choose_threads, kv_parameters, open_model, threads
+from ckptedit.erasure import OBJECTIVES
+from ckptedit.erasure.bank import Rows, fill
+from ckptedit.erasure.measure import (
+    Protection,
+    kv_change,
+    protection,
+    relative_drift,
+    second_moment,
+)
+from ckptedit.erasure.options import DEFAULTS, Options, make_guard
+from ckptedit.erasure.train import train
+from ckptedit.errors import BadParam
+from ckptedit.families import detect, kv_weights
+from ckptedit.files import Checkpoint, Written, check_output, ledger, write_edited
+from ckptedit.guards.guard import Setting
+from ckptedit.progress import Track, silent
+from ckptedit.subspaces.vocabulary import vocabulary_moment
+
+AS_TRAINED = 1e-6  # relative error of a delta's low-rank factors: float32's own
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What an erasure did.
+
+    deltas: K/V name -> [out, d] float32, before rounding
+    gram:   [d, d], mean of e eᵀ over the token embeddings of prompts that name the targets
+    """
+
+    request: Request
+    options: Options
+    deltas: Mapping[str, Tensor]
+    drift: float
+    protection: Protection | None
+    retain_change: float | None
+    target_change: float
+    gram: Tensor
+    seconds: float
+
+    def ledger_facts(self) -> dict[str, Any]:
+        """What later commands read of this edit."""
+        return {
+            "concepts": [target.concept for target in self.request.targets],
+            "targets": [asdict(target) for target in self.request.targets],
+            "retain": list(self.request.retain),
+        }
+
+
+def erase(
+    checkpoint: Checkpoint | str | Path,
+    concepts: Sequence[str],
+    output: str | Path,
+    *,
+    options: Options = DEFAULTS,
+    device: str = "auto",
+    tokenizer: Path | None = None,
+    delta: bool = False,
+    force: bool = False,
+    in_place: bool = False,
+    track: Track = silent,
+    **wish: Any,
+) -> tuple[Erasure, Written | Made]:
+    """Erases concepts and writes the edited checkpoint.
+
+    concepts: one or more of one kind, erased together
+    options:  steps, rate, guards and their parameters; see ckptedit.erasure.options
+    delta:    writes what changed instead, as a delta file of the unrounded changes
+    wish:     kind, anchor, retain, neighbors, lexicon, as in `Wish`
+    Raises CkptError for whatever the user can mend; then nothing is written.
+    """
+    opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+    check_output(output, [opened], force=force, in_place=in_place)
+    result = erase_weights(
+        opened,
+        Wish(concepts, **wish),
+        options=options,
+        device=device,
+        tokenizer=tokenizer,
+        track=track,
+    )
+    line = ledger.entry(
+        "erase",
+        options.facts(),
+        opened.data_sha256(),
+        seed=options.seed,
+        **result.ledger_facts(),
+    )
+    if delta:
+        how = Making(tolerance=AS_TRAINED, line=line, gram=result.gram.numpy())
+        changes = {name: change.numpy() for name, change in result.deltas.items()}
+        return result, write_delta(opened, changes, output, how=how, force=force)
+    edits = {name: opened.tensor(name).float() + d for name, d in result.deltas.items()}
+    metadata = ledger.append(opened.metadata, line)
+    return result, write_edited(
+        output, opened, edits, metadata=metadata, force=force, in_place=in_place
+    )
+
+
+def erase_weights(
+    checkpoint: Checkpoint,
+    wish: Wish,
+    *,
+    options: Options = DEFAULTS,
+    device: str = "auto",
+    tokenizer: Path | None = None,
+    track: Track = silent,
+) -> Erasure:
+    """Computes an erasure without writing anything."""
+    options.check()
+    began = monotonic()
+    names = [weight.name for weight in kv_weights(checkpoint)]
+    family = replace(detect(checkpoint), lexicon=wish.lexicon)
+    model = open_model(checkpoint, device=device, tokenizer=tokenizer, family=family)
+    request = resolve(wish, model.text, model.family, checkpoint.ledger)
+    with threads(choose_threads(model.unet)):
+        weights = kv_parameters(model.unet, names)
+        model.unet.requires_grad_(False)
+        for weight in weights.values():
+            weight.requires_grad_(True)
+        setting, loss_at = prepare(model, request, options, track)
+        guards = [make_guard(name, options) for name in options.guards]
+        trained = train(
+            weights,
+            loss_at,
+            guards,
+            setting,
+            steps=options.steps,
+            lr=options.lr,
+            seed=options.seed,
+            track=track,
+        )
+        return _report(checkpoint, model, request, options, trained, monotonic() - began)
+
+
+def prepare(
+    model: Model, request: Request, options: Options, track: Track
+) -> tuple[Setting, Callable[[Generator], Tensor]]:
+    """Fills the bank; returns what guards may know, and the loss of a batch."""
+    objective = OBJECTIVES[options.objective]
+    wanted = [pair for target in request.targets for pair in pairs(target, request.companions)]
+    kept = retained_pairs(request)
+    size = {"pictures": options.pictures, "moments": options.moments, "seed": options.seed}
+    rows = fill(model, wanted, **size, track=track)
+    again = fill(model, kept, **size, track=track) if "distill" in options.guards else None
+    retain = model.text.encode([pair.prompt for pair in kept])
+    setting = Setting(
+        kind=request.kind,
+        target=model.text.encode([pair.prompt for pair in wanted]).hidden,
+        retain=retain.hidden,
+        keep=_counted(model, request, options, [pair.prompt for pair in kept]),
+        general=lambda: vocabulary_moment(model.text, model.family, track=track),
+        rehearse=_loss(model, objective, again, options) if again else _nothing_kept,
+    )
+    return setting, _loss(model, objective, rows, options)
+
+
+def _loss(
+    model: Model, objective: Callable[..., Tensor], rows: Rows, options: Options
+) -> Callable[[Generator], Tensor]:
+    def at(rng: Generator) -> Tensor:
+        with model.autocast():
+            return objective(model.denoiser, rows.pick(options.batch, rng))
+
+    return at
+
+
+def _nothing_kept(rng: Generator) -> Tensor:
+    raise BadParam("no bank of retained prompts was filled")
+
+
+def _counted(model: Model, request: Request, options: Options, prompts: Sequence[str]) -> Tensor:
+    """Which positions of the retained prompts are protected: bool [m, L]."""
+    length = model.text.max_length
+    if options.tokens == "all":
+        return torch.ones(len(prompts), length, dtype=torch.bool)
+    names = [*request.retain, *(target.concept for target in request.earlier)]
+    counted = torch.zeros(len(prompts), length, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        for name in names:
+            if name not in prompt:
+                continue
+            with suppress(BadParam):  # "art" is in "an artwork", but is no word there
+                counted[row, model.text.positions(prompt, name)] = True
+    return counted
+
+
+def _report(
+    checkpoint: Checkpoint,
+    model: Model,
+    request: Request,
+    options: Options,
+    trained: Any,
+    seconds: float,
+) -> Erasure:
+    weights = {name: checkpoint.tensor(name).float() for name in trained.deltas}
+    stored = {
+        name: (weights[name] + delta).to(checkpoint.tensor(name).dtype).float() - weights[name]
+        for name, delta in trained.deltas.items()
+    }
+    target, retain = (
+        model.text.encode(held_out(names, request) or ["", "a photo"]).hidden
+        for names in ([t.concept for t in request.targets], request.retain)
+    )
+    return Erasure(
+        request=request,
+        options=options,
+        deltas=trained.deltas,
+        drift=relative_drift(weights, stored),
+        protection=protection(trained.directions, trained.deltas, stored, retain, target),
+        retain_change=kv_change(weights, stored, retain),
+        target_change=kv_change(weights, stored, target),
+        gram=second_moment(target),
+        seconds=seconds,
+    )

@@ -1,0 +1,89 @@
+"""A delta file among what is merged: its changes are task vectors as they stand."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ckptedit.deltas import Delta, is_delta, open_delta
+from ckptedit.deltas.fit import fit, some
+from ckptedit.deltas.foreign import open_foreign
+from ckptedit.errors import Incompatible
+from ckptedit.files import Checkpoint, escape
+from ckptedit.merging.edits import CheckpointEdit, Edit, Filler, is_float
+from ckptedit.merging.stack import Array
+
+
+class DeltaEdit:
+    """A delta: it leaves every tensor that it does not name as the base has it."""
+
+    def __init__(self, delta: Delta) -> None:
+        self.delta, self.label = delta, delta.label
+
+    @property
+    def sources(self) -> list[Checkpoint]:
+        return [self.delta.checkpoint]
+
+    def ledger_on(self, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return self.delta.ledger
+
+    def digest(self) -> str:
+        return self.delta.checkpoint.data_sha256()
+
+    def names(self) -> Collection[str]:
+        return self.delta.entries.keys()
+
+    def notes(self, base: Checkpoint) -> list[str]:
+        found, count = fit(base, self.delta), len(self.delta.entries)
+        notes = []
+        if found.differing:
+            notes.append(f"{self.label}: {some(found.differing, count)} are not in {base.label} as "
+                         "when the delta was made; its changes are added all the same")  # fmt: skip
+        if found.unknown:
+            notes.append(f"{self.label} is another tool's: nothing tells whether it fits")
+        return notes
+
+    def gram(self) -> NDArray[Any] | None:
+        return self.delta.gram()
+
+    def fill(self, base: Checkpoint, name: str) -> Filler | None:
+        if name not in self.delta.entries:
+            return None
+        info, entry = base[name], self.delta.entries[name]
+        if info.shape != entry.shape:
+            raise Incompatible(
+                f"tensor {escape(name)} is {list(info.shape)} in {base.label}, "
+                f"but {self.label} is for {list(entry.shape)}"
+            )
+        if not info.numel:
+            return None
+        if not (is_float(info.dtype) and is_float(entry.dtype)):
+            raise Incompatible(
+                f"{self.label} replaces tensor {escape(name)} of {entry.dtype}: only floats can be "
+                "merged; `ckptedit apply` replaces it"
+            )
+        change = self.delta.change(name)
+
+        def fill(start: int, stop: int, values: Array, out: Array) -> None:
+            np.copyto(out, change.stretch(start, stop), casting="same_kind")
+
+        return fill
+
+
+def open_edit(checkpoint: Checkpoint, base: Checkpoint) -> Edit:
+    """An edit of a base from an open file: a delta, a LoRA of another tool, or a checkpoint.
+
+    Raises BadCheckpoint if a delta is inconsistent.
+    """
+    if is_delta(checkpoint):
+        return DeltaEdit(open_delta(checkpoint))
+    if checkpoint and not any(name in base for name in checkpoint) and is_lora(checkpoint):
+        return DeltaEdit(open_foreign(checkpoint, base))
+    return CheckpointEdit(checkpoint)
+
+
+def is_lora(checkpoint: Checkpoint) -> bool:
+    """Whether all tensors have the names of low-rank factors or differences."""
+    endings = (".lora_up.weight", ".lora_down.weight", ".alpha", ".diff", ".diff_b")
+    return all(name.endswith(endings) for name in checkpoint)

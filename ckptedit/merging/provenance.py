@@ -1,0 +1,71 @@
+"""What a merge writes into the ledger: its recipe, and the ledgers of all that went into it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ckptedit.files import Checkpoint, ledger
+from ckptedit.merging.edits import Edit, is_float
+from ckptedit.merging.recipe import Recipe
+from ckptedit.merging.stream import Stream
+
+Line = Mapping[str, Any]  # an entry of a ledger
+
+
+def ledger_line(recipe: Recipe, stream: Stream, digests: Sequence[str]) -> dict[str, Any]:
+    """The entry of a merge.
+
+    digests: sha256 of the tensor data of base and edits
+    `inputs` has for each edit its digest, weight, and the entries of its ledger that are about more
+    than the base. Which of them the output has, the recipe tells, not the data: `added` lists them
+    if it is not all, `taken_out` those of the base that it has no more. `concepts` is what the
+    added ones were about, so that readers of the output need not descend.
+    """
+    base, edits, weights = stream.inputs.base, stream.inputs.edits, stream.inputs.weights
+    known = base.ledger
+    ledgers = [edit.ledger_on(known) for edit in edits]
+    inputs = [
+        {"sha256": digest, "weight": weight, "ledger": lines}
+        for digest, weight, lines in zip(digests[1:], weights, ledgers, strict=True)
+    ]
+    shares = recipe.shares(len(edits))
+    factors = [
+        strongest(edit, share, base, stream.scales)
+        for edit, share in zip(edits, shares, strict=True)
+    ]
+    totals = total_factors(ledgers, factors)
+    added = [line for line, total in totals if total > 0]
+    facts: dict[str, Any] = {"inputs": inputs}
+    if len(added) < len(totals):
+        facts["added"] = added
+    if taken_out := [line for line, total in totals if total < 0 and line in known]:
+        facts["taken_out"] = taken_out
+    if concepts := ledger.concepts_of(added):
+        facts["concepts"] = concepts
+    options = recipe.options(len(edits))
+    seed = options["params"].get("seed")
+    return ledger.entry("merge", options, digests[0], seed=seed, **facts)
+
+
+def strongest(edit: Edit, share: float, base: Checkpoint, scales: Mapping[str, float]) -> float:
+    """What an edit is multiplied by in the tensor where that is largest; 0 if it is in none."""
+    found = {
+        share * scales[name]
+        for name in edit.names()
+        if name in scales and is_float(base[name].dtype)
+    }
+    return max(found, default=0.0) or min(found, default=0.0)
+
+
+def total_factors(
+    ledgers: Sequence[Sequence[Line]], factors: Sequence[float]
+) -> list[tuple[Line, float]]:
+    """Every entry once, with the sum of the factors of the edits that have it: of two edits that
+    share a history, one taken from the other leaves what is not shared."""
+    totals: dict[str, tuple[Line, float]] = {}
+    for lines, factor in zip(ledgers, factors, strict=True):
+        for line in lines:
+            key = json.dumps(line, sort_keys=True)
+            before = totals[key][1] if key in totals else 0.0
+            totals[key] = line, before + factor
+    return list(totals.values())

@@ -1,0 +1,111 @@
+"""Frames, lexicon and neighbours."""
+
+import pytest
+import torch
+
+from ckptedit.canvas.draw import OBJECTS, PHOTO, STYLES
+from ckptedit.concepts import (
+    HELD_OUT_FRAMES,
+    TRAIN_FRAMES,
+    anchor_for,
+    concept_embeddings,
+    cosine_matrix,
+    fill,
+    lexicon,
+    nearest,
+    prompts_for,
+    same_concept,
+)
+from ckptedit.errors import BadParam
+from ckptedit.families import MINI, SD1
+from ckptedit.families.mini import CHECKPOINT
+from ckptedit.files import Checkpoint
+from ckptedit.text import TextEncoder, load_text_encoder
+
+
+def test_no_sentence_is_both_trained_and_measured_on() -> None:
+    assert not set(TRAIN_FRAMES) & set(HELD_OUT_FRAMES)
+    for frame in TRAIN_FRAMES + HELD_OUT_FRAMES:
+        assert frame.count("{object}") == frame.count("{style}") == 1
+
+
+def test_a_becomes_an_before_a_vowel() -> None:
+    assert (
+        fill("a {object} in {style} style", style="Monet", object="owl") == "an owl in Monet style"
+    )
+    assert fill("A {object}", object="Apple") == "An Apple"
+    assert fill("a {style} style picture of a {object}", style="oil", object="cat") == (
+        "an oil style picture of a cat"
+    )
+
+
+def test_prompts_hold_the_concept_with_every_companion_in_every_frame() -> None:
+    frames = ["{object}, {style}", "{style} {object}"]
+    prompts = prompts_for("Monet", "style", ["cat", "owl"], frames=frames)
+    assert prompts == ["cat, Monet", "Monet cat", "owl, Monet", "Monet owl"]
+    assert prompts_for("cat", "object", ["Monet"], frames=["{object}, {style}"]) == ["cat, Monet"]
+    assert all("Monet" in prompt for prompt in prompts_for("Monet", "style"))
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(BadParam, match="there are: style, object"):
+        prompts_for("x", "person")
+    with pytest.raises(BadParam, match="there are: style, object"):
+        lexicon("person")
+
+
+def test_every_family_has_an_anchor_for_every_kind() -> None:
+    assert anchor_for("style", "mini").casefold() == "photo"
+    assert anchor_for("object", "sd1") != anchor_for("style", "sd1")
+
+
+def test_the_lexicon_is_broad_and_without_repeats() -> None:
+    styles, objects = lexicon("style"), lexicon("object", SD1)
+    assert len(styles) >= 150
+    assert len(objects) >= 250
+    everything = [word.casefold() for word in styles + objects]
+    assert len(set(everything)) == len(everything)
+
+
+def test_minis_lexicon_is_its_world() -> None:
+    assert set(lexicon("style", MINI)) == {*STYLES, PHOTO}
+    assert set(lexicon("object", MINI)) == set(OBJECTS)
+
+
+@pytest.fixture(scope="module")
+def trained() -> TextEncoder:
+    """mini's encoder: an untrained one takes all words for synonyms."""
+    return load_text_encoder(Checkpoint(CHECKPOINT), MINI)
+
+
+def test_neighbours_come_nearest_first_with_the_cosines_of_their_embeddings(
+    trained: TextEncoder,
+) -> None:
+    words = ["cat", "fish", "castle", "tree", "monet"]
+    found = nearest(trained, ["hokusai"], words, count=3)
+    cosines = cosine_matrix(trained, words, ["hokusai"])[:, 0]
+    expected = sorted(zip(cosines.tolist(), words, strict=True), reverse=True)[:3]
+    assert [n.concept for n in found] == [word for _, word in expected]
+    assert [n.cosine for n in found] == pytest.approx([c for c, _ in expected], abs=1e-5)
+
+
+def test_a_concepts_vector_is_that_of_the_end_token_in_a_sentence(encoder: TextEncoder) -> None:
+    encoded = encoder.encode(["a picture of van gogh"])
+    expected = encoded.hidden[0, int(encoded.lengths[0]) - 1]
+    torch.testing.assert_close(
+        concept_embeddings(encoder, ["van gogh", "cat"])[0], expected, atol=1e-5, rtol=0
+    )
+
+
+def test_other_names_of_the_target_are_no_neighbours(trained: TextEncoder) -> None:
+    words = ["van gogh", "Van Gogh", "gogh", "the van gogh painting", "cat"]
+    assert [n.concept for n in nearest(trained, ["van gogh"], words)] == ["cat"]
+    assert same_concept(trained, "van gogh", "gogh")
+    assert not same_concept(trained, "van gogh", "gogh van")
+
+
+def test_none_are_asked_for_and_none_come(encoder: TextEncoder) -> None:
+    assert nearest(encoder, ["cat"], ["dog"], count=0) == []
+    assert nearest(encoder, ["cat"], []) == []
+    with pytest.raises(BadParam, match="0 or more"):
+        nearest(encoder, ["cat"], ["dog"], count=-1)

@@ -1,0 +1,43 @@
+"""What is drawn and how it is counted, worked by hand."""
+
+import pytest
+
+from ckptedit.errors import BadParam
+from ckptedit.evaluation.evaluate import Drawn, score
+from ckptedit.evaluation.suite import Cell, Suite, plan
+
+STYLES, OBJECTS = ("Monet", "Neon", "Photo"), ("Cat", "Key")
+
+
+def test_an_erased_style_is_drawn_with_the_companions_and_all_other_styles():
+    suite = plan(["monet"], [], STYLES, OBJECTS, companions=1, seeds=2)
+    assert suite.erased == ("Monet",)
+    assert (suite.styles, suite.objects) == (STYLES, ("Cat",))
+    assert len(suite.cells()) == 6
+    assert suite.cells()[0].prompt == "an image of a Cat in Monet style"
+
+
+def test_unknown_or_contradictory_concepts_are_refused():
+    with pytest.raises(BadParam, match="does not know 'Banksy'"):
+        plan(["Banksy"], [], STYLES, OBJECTS, companions=1, seeds=1)
+    with pytest.raises(BadParam, match="both erased and retained"):
+        plan(["Monet"], ["Monet"], STYLES, OBJECTS, companions=1, seeds=1)
+
+
+def test_accuracies_worked_by_hand():
+    suite = Suite(("Monet",), STYLES, OBJECTS, 1)
+    seen = {  # what the judge sees in each cell
+        ("Monet", "Cat"): ("Photo", "Cat"),
+        ("Monet", "Key"): ("Monet", "Key"),
+        ("Neon", "Cat"): ("Neon", "Cat"),
+        ("Neon", "Key"): ("Neon", "Cat"),
+        ("Photo", "Cat"): ("Photo", "Cat"),
+        ("Photo", "Key"): ("Neon", "Key"),
+    }
+    drawn = [Drawn(Cell(*cell, 0), *judged) for cell, judged in seen.items()]
+    scores = score(drawn, suite, {"neon"})
+    assert scores.ua == 0.5  # one of Monet's two pictures is no Monet
+    assert scores.ra_i_shown == 1 and scores.ra_i_unseen == 0.5 and scores.ra_i == 0.75
+    assert scores.ra_c == pytest.approx(5 / 6)  # one of six objects is wrong
+    assert scores.n == 6
+    assert {s.concept: s.role for s in scores.per_concept}["Monet"] == "erased"

@@ -1,0 +1,98 @@
+"""The second moment of the vocabulary is what it says, and is computed once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_model import text_config, tiny_tokenizer
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from ckptedit.families import Family
+from ckptedit.files.cache import cached, digest
+from ckptedit.subspaces import second_moment, vocabulary_moment
+from ckptedit.subspaces import vocabulary as module
+from ckptedit.subspaces.vocabulary import encoder_digest, lexicon_prompts, vocabulary_ids
+from ckptedit.text import TextEncoder
+
+
+@pytest.fixture
+def small_world(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = {"style": ("monet", "hokusai"), "object": ("cat", "dog", "tree")}
+    monkeypatch.setattr(module, "lexicon", lambda kind, family=None: words[kind])
+
+
+def test_the_moment_is_half_vocabulary_half_lexicon(
+    encoder: TextEncoder, small_world: None
+) -> None:
+    tokens = second_moment(encoder.encode_ids(vocabulary_ids(encoder)))
+    lines = second_moment(encoder.encode(lexicon_prompts(None)).hidden)
+    torch.testing.assert_close(
+        vocabulary_moment(encoder), (tokens + lines) / 2, atol=1e-5, rtol=1e-5
+    )
+
+
+def test_every_token_stands_once_in_every_frame(encoder: TextEncoder) -> None:
+    ids = vocabulary_ids(encoder)
+    plain = len(encoder.tokenizer) - 2
+    assert ids.shape == (3 * plain, 16)
+    first = ids[:plain]
+    assert sorted(first[:, 1].tolist()) == list(range(plain))
+    assert (first[:, 2] == encoder.tokenizer.eos_token_id).all()
+
+
+def test_a_large_vocabulary_is_shuffled_into_full_prompts(
+    encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SINGLY", 10)
+    ids = vocabulary_ids(encoder)
+    plain = set(range(len(encoder.tokenizer) - 2))
+    half = ids[: len(ids) // 2]
+    assert set(half[:, 1:-1].flatten().tolist()) == plain
+    assert set(ids[len(ids) // 2 :, 1:-1].flatten().tolist()) == plain
+    assert (ids[:, 0] == encoder.tokenizer.bos_token_id).all()
+    assert (ids[:, -1] == encoder.tokenizer.eos_token_id).all()
+
+
+def test_every_concept_of_the_lexicon_is_in_the_prompts(small_world: None) -> None:
+    prompts = lexicon_prompts(None)
+    for word in ("monet", "hokusai", "cat", "dog", "tree"):
+        assert sum(word in prompt for prompt in prompts) >= 5
+
+
+def test_the_second_time_it_is_read_from_disk(
+    encoder: TextEncoder, small_world: None, own_cache: Path
+) -> None:
+    first = vocabulary_moment(encoder)
+    (file,) = own_cache.glob("second-moment-*.npy")
+    np.save(file, 2 * first.numpy())
+    assert torch.equal(vocabulary_moment(encoder), 2 * first)
+
+
+def test_other_weights_have_another_digest(encoder: TextEncoder) -> None:
+    torch.manual_seed(1)
+    other = TextEncoder(tiny_tokenizer(), CLIPTextModel(CLIPTextConfig(**text_config())))
+    assert encoder_digest(other) != encoder_digest(encoder)
+    assert encoder_digest(encoder) == encoder_digest(encoder)
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("CKPTEDIT_CACHE", str(tmp_path / "file" / "cache"))
+    assert cached("name", "key", lambda: np.ones(3)).tolist() == [1, 1, 1]
+
+
+def test_a_damaged_cache_file_is_made_anew(own_cache: Path) -> None:
+    assert cached("name", "key", lambda: np.ones(3)).sum() == 3
+    (file,) = own_cache.iterdir()
+    file.write_bytes(file.read_bytes()[:-5])
+    assert cached("name", "key", lambda: np.zeros(3)).sum() == 0
+    assert cached("name", "key", lambda: np.ones(3)).sum() == 0
+    assert len(list(own_cache.iterdir())) == 1
+
+
+def test_parts_of_a_digest_do_not_run_together() -> None:
+    assert digest(["ab", "c"]) != digest(["a", "bc"])
+    assert digest([np.arange(3)]) == digest([np.arange(3).tobytes()])
