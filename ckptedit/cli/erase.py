@@ -111,7 +111,8 @@ def resolve(guard: list[str] | None, param: list[str] | None, **given: Any) -> "
 
 def as_report(erasure: "Erasure", output: str, sha256: str) -> dict[str, Any]:
     """The figures under their stable names."""
-    request, options, held = erasure.request, erasure.options, erasure.protection
+    request, options, effect = erasure.request, erasure.options, erasure.effect
+    held = effect.protection
     return {
         "output": output,
         "sha256": sha256,
@@ -124,24 +125,25 @@ def as_report(erasure: "Erasure", output: str, sha256: str) -> dict[str, Any]:
         "steps": options.steps,
         "seed": options.seed,
         "seconds": round(erasure.seconds, 3),
-        "drift": {"relative": erasure.drift},
+        "drift": {"relative": effect.drift},
         "leak": {"float32": held and held.leak, "stored": held and held.stored},
         "coverage": held and held.coverage,
         "room": held and held.room,
-        "kv_change": {"retain": erasure.retain_change, "target": erasure.target_change},
+        "kv_change": {"retain": effect.retain, "target": effect.target},
     }
 
 
 def summary(erasure: "Erasure") -> list[str]:
     """What a person wants to know, in a few lines."""
-    request, held = erasure.request, erasure.protection
+    request, effect = erasure.request, erasure.effect
+    held = effect.protection
     names = ", ".join(f"{t.concept!r} ({t.kind}) to {t.anchor!r}" for t in request.targets)
     guards = ", ".join(erasure.options.guards) or NONE
     lines = [
         f"erased {names} in {erasure.seconds:.0f} s, {erasure.options.steps} steps under {guards}",
-        f"drift {erasure.drift:.4f} of the K/V weights; keys and values change by "
-        f"{erasure.target_change:.3f} on held-out prompts of the target, "
-        f"{erasure.retain_change:.3f} on retained ones",
+        f"drift {effect.drift:.4f} of the K/V weights; keys and values change by "
+        f"{effect.target:.3f} on held-out prompts of the target, "
+        f"{effect.retain:.3f} on retained ones",
     ]
     if held:
         lines.append(

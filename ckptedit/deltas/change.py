@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ckptedit.deltas.lowrank import on_grid
 from ckptedit.errors import BadParam
 from ckptedit.files import TensorInfo, decode, decode_into, encode_into, escape
 from ckptedit.files.dtypes import FLOATS
@@ -31,6 +32,16 @@ class LowRank:
     down: NDArray[np.float32]
     scale: float = 1.0
 
+    @classmethod
+    def of(cls, up: NDArray[Any], down: NDArray[Any]) -> "LowRank":
+        """Factors of any float dtype, rounded to grids on which their product is exact."""
+        rank = up.shape[1]
+        return cls(on_grid(up, rank), on_grid(down, rank))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.up.shape[0], self.down.shape[1])
+
     def stretch(self, start: int, stop: int) -> Float64:
         width = self.down.shape[1]
         first, last = start // width, -(-stop // width)
@@ -44,6 +55,10 @@ class Dense:
     """values: the change itself, in the tensor's shape, of a float dtype"""
 
     values: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
 
     def stretch(self, start: int, stop: int) -> Float64:
         return self.values.reshape(-1)[start:stop].astype(np.float64)

@@ -52,7 +52,9 @@ class Chooser:
 
     def _candidates(self, name: str, before: Bytes, wanted: Bytes) -> Iterator[tuple[Form, Change]]:
         dtype = self.base[name].dtype
-        if dtype in FLOATS:
+        if given := self.side.given(name):
+            yield "lora" if isinstance(given, LowRank) else "diff", given
+        elif dtype in FLOATS:
             change = self.side.change(name)
             if np.isfinite(change).all():
                 if factors := self._factors(name, change):

@@ -6,14 +6,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ckptedit.deltas.change import Dense, patched
+from ckptedit.deltas.change import Dense, LowRank, patched
 from ckptedit.deltas.distance import Bytes, Distance, apart, apart_in_value
 from ckptedit.deltas.lowrank import rounding_noise
 from ckptedit.errors import BadCheckpoint, Incompatible
 from ckptedit.files import Checkpoint, decode, encode, escape
 from ckptedit.files.nonfinite import holds_nonfinite
 
-Changes = Mapping[str, NDArray[np.float32]]  # name -> edited less base, [*shape]
+# name -> edited less base, [*shape]; an array is written in the form that takes least room, a
+# change as it is
+Changes = Mapping[str, NDArray[np.float32] | LowRank | Dense]
 
 COMPARED = 1 << 20  # bytes
 
@@ -38,6 +40,9 @@ class Edited(Protocol):
 
     def noise(self, name: str) -> float:
         """What of the change is rounding, its Frobenius norm."""
+
+    def given(self, name: str) -> LowRank | Dense | None:
+        """The change in the form in which it was made, if it was made in one."""
 
     @property
     def ledger(self) -> list[dict[str, Any]]: ...
@@ -95,6 +100,9 @@ class FromCheckpoint:
         dtype = self.base[name].dtype
         return rounding_noise(decode(self.wanted(name), dtype), dtype)
 
+    def given(self, name: str) -> None:
+        return None
+
 
 class FromChanges:
     """Changes as they were computed: the result is, by definition, what applying them gives."""
@@ -109,10 +117,14 @@ class FromChanges:
         return self.base.ledger
 
     def differs(self, name: str) -> bool:
-        return name in self.changes and bool(self.changes[name].any())
+        if name not in self.changes:
+            return False
+        change = self._as_change(name)
+        parts = (change.up, change.down) if isinstance(change, LowRank) else (change.values,)
+        return all(part.any() for part in parts)
 
     def wanted(self, name: str) -> Bytes:
-        return patched(self.base.raw(name), self.base[name], Dense(self.changes[name]), 1)
+        return patched(self.base.raw(name), self.base[name], self._as_change(name), 1)
 
     def in_dtype_of_base(self, name: str) -> bool:
         return True
@@ -121,10 +133,20 @@ class FromChanges:
         return apart(after, self.wanted(name), self.base[name].dtype)
 
     def change(self, name: str) -> NDArray[np.float32]:
-        return np.asarray(self.changes[name], np.float32)
+        change = self._as_change(name)
+        values = change.values if isinstance(change, Dense) else change.up @ change.down
+        return np.asarray(values, np.float32)
 
     def noise(self, name: str) -> float:
         return 0.0
+
+    def given(self, name: str) -> LowRank | Dense | None:
+        change = self.changes[name]
+        return change if isinstance(change, LowRank | Dense) else None
+
+    def _as_change(self, name: str) -> LowRank | Dense:
+        change = self.changes[name]
+        return change if isinstance(change, LowRank | Dense) else Dense(change)
 
 
 def require_shapes(base: Checkpoint, edited: Mapping[str, Any], label: str) -> None:

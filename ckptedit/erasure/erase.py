@@ -1,8 +1,9 @@
 """Erasing concepts from a checkpoint: what stands behind `ckptedit erase`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,16 +14,11 @@ from torch import Generator, Tensor
 from ckptedit.concepts.prompts import held_out, pairs, retained_pairs
 from ckptedit.concepts.request import Request, Wish, resolve
 from ckptedit.deltas import Made, Making, write_delta
+from ckptedit.deltas.change import Dense, LowRank, patched
 from ckptedit.diffusion import Model, choose_threads, kv_parameters, open_model, threads
 from ckptedit.erasure import OBJECTIVES
 from ckptedit.erasure.bank import Rows, fill
-from ckptedit.erasure.measure import (
-    Protection,
-    kv_change,
-    protection,
-    relative_drift,
-    second_moment,
-)
+from ckptedit.erasure.measure import Edits, Effect, measure
 from ckptedit.erasure.options import DEFAULTS, Options, make_guard
 from ckptedit.erasure.train import train
 from ckptedit.errors import BadParam
@@ -30,26 +26,22 @@ from ckptedit.families import detect, kv_weights
 from ckptedit.files import Checkpoint, Written, check_output, ledger, write_edited
 from ckptedit.guards.guard import Setting
 from ckptedit.progress import Track, silent
+from ckptedit.subspaces.subspace import second_moment
 from ckptedit.subspaces.vocabulary import vocabulary_moment
-
-AS_TRAINED = 1e-6  # relative error of a delta's low-rank factors: float32's own
 
 
 @dataclass(frozen=True)
 class Erasure:
     """What an erasure did.
 
-    deltas: K/V name -> [out, d] float32, before rounding
-    gram:   [d, d], mean of e eᵀ over the token embeddings of prompts that name the targets
+    edits: K/V name -> its change, unrounded, in the form in which it was made
+    gram:  [d, d], mean of e eᵀ over the token embeddings of prompts that name the targets
     """
 
     request: Request
     options: Options
-    deltas: Mapping[str, Tensor]
-    drift: float
-    protection: Protection | None
-    retain_change: float | None
-    target_change: float
+    edits: Edits
+    effect: Effect
     gram: Tensor
     seconds: float
 
@@ -102,14 +94,17 @@ def erase(
         **result.ledger_facts(),
     )
     if delta:
-        how = Making(tolerance=AS_TRAINED, line=line, gram=result.gram.numpy())
-        changes = {name: change.numpy() for name, change in result.deltas.items()}
-        return result, write_delta(opened, changes, output, how=how, force=force)
-    edits = {name: opened.tensor(name).float() + d for name, d in result.deltas.items()}
+        how = Making(line=line, gram=result.gram.float().numpy())
+        return result, write_delta(opened, result.edits, output, how=how, force=force)
+    edits = {name: partial(_patched, opened, name, change) for name, change in result.edits.items()}
     metadata = ledger.append(opened.metadata, line)
     return result, write_edited(
         output, opened, edits, metadata=metadata, force=force, in_place=in_place
     )
+
+
+def _patched(base: Checkpoint, name: str, change: LowRank | Dense) -> Any:
+    return patched(base.raw(name), base[name], change, 1)
 
 
 def erase_weights(
@@ -208,11 +203,6 @@ def _report(
     trained: Any,
     seconds: float,
 ) -> Erasure:
-    weights = {name: checkpoint.tensor(name).float() for name in trained.deltas}
-    stored = {
-        name: (weights[name] + delta).to(checkpoint.tensor(name).dtype).float() - weights[name]
-        for name, delta in trained.deltas.items()
-    }
     target, retain = (
         model.text.encode(held_out(names, request) or ["", "a photo"]).hidden
         for names in ([t.concept for t in request.targets], request.retain)
@@ -220,11 +210,8 @@ def _report(
     return Erasure(
         request=request,
         options=options,
-        deltas=trained.deltas,
-        drift=relative_drift(weights, stored),
-        protection=protection(trained.directions, trained.deltas, stored, retain, target),
-        retain_change=kv_change(weights, stored, retain),
-        target_change=kv_change(weights, stored, target),
+        edits=trained.edits,
+        effect=measure(checkpoint, trained.edits, trained.directions, target=target, retain=retain),
         gram=second_moment(target),
         seconds=seconds,
     )

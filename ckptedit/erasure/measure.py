@@ -1,10 +1,17 @@
 """What an edit of the K/V weights did, on prompts that nothing was built from."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ckptedit.deltas.change import Dense, LowRank, patched
+from ckptedit.files import Checkpoint, decode
+from ckptedit.subspaces.subspace import second_moment
+
+Edits = Mapping[str, LowRank | Dense]  # name -> the change of that tensor, edited less base
 
 
 @dataclass(frozen=True)
@@ -23,63 +30,82 @@ class Protection:
     room: float
 
 
-def protection(
-    directions: Tensor | None,
-    exact: Mapping[str, Tensor],
-    stored: Mapping[str, Tensor],
-    retain: Tensor,
-    target: Tensor,
-) -> Protection | None:
-    """None if the guards leave all directions free.
+@dataclass(frozen=True)
+class Effect:
+    """What an edit did to the weights as stored.
 
-    directions: Q [d, k], orthonormal columns; exact, stored: ΔW [out, d] before and after rounding
-    retain, target: token embeddings [n, L, d] of held-out prompts
+    drift:      ‖ΔW‖ / ‖W‖ over all edited weights
+    target, retain: ‖ΔW e‖ / ‖W e‖ over all weights and tokens e of held-out prompts, root mean
+                square, with ‖W e‖² summed as tr(W G Wᵀ), G the second moment of the tokens
+    protection: None if all directions are free
     """
-    if directions is None:
-        return None
-    reach = directions.double().cpu()
-    return Protection(
-        leak=_outside(exact, reach),
-        stored=_outside(stored, reach),
-        coverage=1 - _share(retain, reach),
-        room=_share(target, reach),
+
+    drift: float
+    target: float
+    retain: float
+    protection: Protection | None
+
+
+def measure(
+    checkpoint: Checkpoint,
+    edits: Edits,
+    directions: Tensor | None,
+    *,
+    target: Tensor,
+    retain: Tensor,
+) -> Effect:
+    """Measures one tensor after the other, so that a large model's edit fits beside it.
+
+    edits:      of tensors [out, d]
+    directions: Q [d, k], orthonormal columns, that the edit was confined to; None if to none
+    target, retain: token embeddings [n, L, d] of held-out prompts
+    """
+    moments = {"target": second_moment(target), "retain": second_moment(retain)}
+    reach = None if directions is None else directions.double().cpu()
+    sums: defaultdict[str, float] = defaultdict(float)
+    for name, change in edits.items():
+        info, raw = checkpoint[name], checkpoint.raw(name)
+        before = _matrix(decode(raw, info.dtype), info.shape)
+        after = _matrix(decode(patched(raw, info, change, 1), info.dtype), info.shape)
+        exact, stored = _matrix(change.stretch(0, info.numel), info.shape), after - before
+        sums["stored"] += float(stored.square().sum())
+        sums["before"] += float(before.square().sum())
+        for kind, moment in moments.items():
+            sums[f"{kind} moved"] += float(((stored @ moment) * stored).sum())
+            sums[f"{kind} before"] += float(((before @ moment) * before).sum())
+        if reach is not None:
+            sums["exact"] += float(exact.square().sum())
+            sums["leak"] += _outside(exact, reach)
+            sums["stored leak"] += _outside(stored, reach)
+    return Effect(
+        drift=_ratio(sums["stored"], sums["before"]),
+        target=_ratio(sums["target moved"], sums["target before"]),
+        retain=_ratio(sums["retain moved"], sums["retain before"]),
+        protection=None
+        if reach is None
+        else Protection(
+            leak=_ratio(sums["leak"], sums["exact"], of_nothing=0.0),
+            stored=_ratio(sums["stored leak"], sums["stored"], of_nothing=0.0),
+            coverage=1 - _share(moments["retain"], reach),
+            room=_share(moments["target"], reach),
+        ),
     )
 
 
-def kv_change(weights: Mapping[str, Tensor], deltas: Mapping[str, Tensor], tokens: Tensor) -> float:
-    """‖ΔW e‖ / ‖W e‖ over all weights and all tokens [n, L, d], root mean square."""
-    flat = tokens.flatten(0, 1).float().cpu()
-
-    def energy(matrices: Mapping[str, Tensor]) -> float:
-        return sum(float((flat @ w.float().T).double().square().sum()) for w in matrices.values())
-
-    return _ratio(energy(deltas), energy(weights))
+def _matrix(values: object, shape: tuple[int, ...]) -> Tensor:
+    return torch.as_tensor(values).double().reshape(shape)
 
 
-def relative_drift(weights: Mapping[str, Tensor], deltas: Mapping[str, Tensor]) -> float:
-    """‖ΔW‖ / ‖W‖ over all edited weights."""
-    moved = sum(float(delta.double().square().sum()) for delta in deltas.values())
-    before = sum(float(weights[name].double().square().sum()) for name in deltas)
-    return _ratio(moved, before)
+def _ratio(part: float, whole: float, of_nothing: float = float("nan")) -> float:
+    """The ratio of two norms given their squares."""
+    return float((max(part, 0.0) / whole) ** 0.5) if whole > 0 else of_nothing
 
 
-def _ratio(part: float, whole: float) -> float:
-    """The ratio of two norms given their squares; nan of nothing."""
-    return float((part / whole) ** 0.5) if whole > 0 else float("nan")
+def _outside(change: Tensor, reach: Tensor) -> float:
+    """‖ΔW - ΔW Q Qᵀ‖²"""
+    return float((change - change @ reach @ reach.T).square().sum())
 
 
-def second_moment(tokens: Tensor) -> Tensor:
-    """The mean of e eᵀ over all tokens [n, L, d]: [d, d] float32, on the CPU."""
-    flat = tokens.flatten(0, 1).double().cpu()
-    return (flat.T @ flat / len(flat)).float()
-
-
-def _outside(deltas: Mapping[str, Tensor], reach: Tensor) -> float:
-    whole = torch.cat([delta.double() for delta in deltas.values()])  # [rows, d]
-    norm = whole.norm()
-    return float((whole - whole @ reach @ reach.T).norm() / norm) if norm > 0 else 0.0
-
-
-def _share(tokens: Tensor, reach: Tensor) -> float:
-    flat = tokens.flatten(0, 1).double().cpu()
-    return float((flat @ reach).square().sum() / flat.square().sum())
+def _share(moment: Tensor, reach: Tensor) -> float:
+    """The share of energy inside a subspace: tr(Qᵀ G Q) / tr G."""
+    return float((reach.T @ moment @ reach).trace() / moment.trace())

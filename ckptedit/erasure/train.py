@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Parameter
 
+from ckptedit.deltas.change import Dense, LowRank
 from ckptedit.errors import BadParam
 from ckptedit.guards.guard import Guard, Setting, confine
 from ckptedit.progress import Track, silent
@@ -55,12 +56,20 @@ class Confined:
         amount = self.amount.detach()
         return amount if self.directions is None else amount @ self.directions.T
 
+    def change(self) -> LowRank | Dense:
+        """W - W0 as it was trained: its factors A and Qᵀ where they are smaller, or all of it."""
+        out, width = self.start.shape
+        if self.directions is None or self.directions.shape[1] * (out + width) >= out * width:
+            return Dense(self.delta().float().cpu().numpy())
+        amount, directions = self.amount.detach().float(), self.directions.float()
+        return LowRank.of(amount.cpu().numpy(), directions.cpu().numpy().T)
+
 
 @dataclass(frozen=True)
 class Trained:
-    """deltas: name -> W - W0 [out, d] float32, CPU; directions: Q that they were confined to."""
+    """edits: name -> the change of that weight; directions: Q that they were confined to."""
 
-    deltas: dict[str, Tensor]
+    edits: dict[str, LowRank | Dense]
     directions: Tensor | None
 
 
@@ -112,8 +121,7 @@ def train(
         for part in parts.values():
             part.follow()
         losses.append(value if step == 0 else 0.9 * losses[-1] + 0.1 * value)
-    deltas = {name: part.delta().float().cpu() for name, part in parts.items()}
-    return Trained(deltas, allowed)
+    return Trained({name: part.change() for name, part in parts.items()}, allowed)
 
 
 def _gain(directions: Tensor | None) -> float:

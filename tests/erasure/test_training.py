@@ -1,11 +1,14 @@
 """The training loop's arithmetic, and the figures that an erasure reports."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import Parameter
 
-from ckptedit.erasure.measure import kv_change, protection, relative_drift
+from ckptedit.deltas.change import Dense
+from ckptedit.erasure.measure import measure
 from ckptedit.erasure.train import Confined
+from ckptedit.files import Checkpoint, Spec, write
 
 
 def test_a_confined_gradient_is_what_autograd_finds_for_the_amounts():
@@ -28,15 +31,19 @@ def test_moving_writes_the_amounts_into_the_weight():
     assert part.weight.tolist() == [[3, 1, 1]]
 
 
-def test_figures_worked_by_hand():
-    weights = {"w": torch.tensor([[3.0, 0], [0, 4]])}
-    deltas = {"w": torch.tensor([[0.0, 0], [0, 0.5]])}
-    assert relative_drift(weights, deltas) == pytest.approx(0.1)
-    tokens = torch.tensor([[[0.0, 1.0]]])  # W e = (0, 4), ΔW e = (0, 0.5)
-    assert kv_change(weights, deltas, tokens) == pytest.approx(0.125)
+def test_figures_worked_by_hand(tmp_path):
+    path = tmp_path / "two.safetensors"
+    write(path, [Spec("w", "F32", (2, 2))], [np.float32([[3, 0], [0, 4]])], {})
+    base, edits = Checkpoint(path), {"w": Dense(np.float32([[0, 0], [0, 0.5]]))}
+    target = torch.tensor([[[0.0, 1.0]]])  # W e = (0, 4), ΔW e = (0, 0.5)
+    retain = torch.tensor([[[3.0, 1.0]]])  # W e = (9, 4), ΔW e = (0, 0.5)
     allowed = torch.tensor([[0.0], [1.0]])
-    found = protection(allowed, deltas, deltas, torch.tensor([[[3.0, 1.0]]]), tokens)
-    assert found is not None
-    assert (found.leak, found.room) == (0, 1)
-    assert found.coverage == pytest.approx(0.9)
-    assert protection(None, deltas, deltas, tokens, tokens) is None
+    found = measure(base, edits, allowed, target=target, retain=retain)
+    assert found.drift == pytest.approx(0.1) and found.target == pytest.approx(0.125)
+    assert found.retain == pytest.approx(0.5 / 97**0.5)
+    held = found.protection
+    assert held is not None and (held.leak, held.stored) == (0, 0)
+    assert (held.room, held.coverage) == (pytest.approx(1), pytest.approx(0.9))
+    assert measure(base, edits, None, target=target, retain=retain).protection is None
+    across = measure(base, edits, torch.tensor([[1.0], [0.0]]), target=target, retain=retain)
+    assert across.protection is not None and across.protection.leak == pytest.approx(1)

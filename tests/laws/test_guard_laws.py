@@ -46,7 +46,8 @@ def run(guard, seed: int = 0) -> tuple[Tensor, Tensor | None, Setting]:
         return (weight @ (known.target.flatten(0, 1) + noise).T - aim).square().mean()
 
     made = train({"w": weight}, loss_at, [guard], known, steps=20, lr=1e-2, seed=seed)
-    return made.deltas["w"], made.directions, known
+    change = made.edits["w"].stretch(0, OUT * DIM).reshape(OUT, DIM)
+    return torch.as_tensor(change).float(), made.directions, known
 
 
 def test_the_weights_move_and_stay_finite(guard):
