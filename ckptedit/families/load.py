@@ -3,7 +3,6 @@
 Imports torch, so it is not among the names that `ckptedit.families` re-exports.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from ckptedit.errors import BadCheckpoint
 from ckptedit.families.family import Family
 from ckptedit.families.stored import Component, Source, sources
 from ckptedit.files import Checkpoint
+from ckptedit.files.bounded import read_json
 
 M = TypeVar("M", bound=Module)
 
@@ -29,8 +29,7 @@ def read_config(family: Family, component: Component | str) -> dict[str, Any]:
             f"{family.name} models cannot be run: no {component} config ships with the tool "
             f"(commands that only read or edit weights work)"
         )
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return config
+    return read_json(path)
 
 
 def load_component(
