@@ -30,7 +30,7 @@ def put(path: Path, value: int = 0, count: int = 100) -> Path:
     "arguments, complaint",
     [
         (["nonsense"], "No such command 'nonsense'"),
-        (["info"], "Missing argument 'ckpt'"),
+        (["info"], "Missing argument 'CKPT'"),
         (["info", "a", "--nonsense"], "No such option: --nonsense"),
         (["info", "a", "b"], "unexpected extra argument"),
         (["merge", "a", "b", "--density", "x"], "--density"),

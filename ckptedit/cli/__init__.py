@@ -4,9 +4,11 @@ Nothing here or in a command's file may import torch, diffusers or transformers 
 answers in under 0.4 s. Commands import what they need in their bodies.
 """
 
+import inspect
 import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -81,9 +83,16 @@ def root(
     """
 
 
+def help_of(command: Callable[..., None]) -> str:
+    """The docstring, its example on a line of its own that no terminal's width breaks."""
+    text = inspect.cleandoc(command.__doc__ or "")
+    return text.replace("\n\nExample: ", "\n\n\b\nExample: ")
+
+
 for _name in COMMANDS + HIDDEN:
     _module = import_module(f"ckptedit.cli.{_name}")
-    app.command(_name.replace("_", "-"), hidden=_name in HIDDEN)(getattr(_module, _name))
+    _command = getattr(_module, _name)
+    app.command(_name.replace("_", "-"), help=help_of(_command), hidden=_name in HIDDEN)(_command)
 
 
 def main() -> None:

@@ -3,36 +3,36 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
+from ckptedit.cli.options import Base, DryRun, Force, InPlace, Json, Output, Quiet
 from ckptedit.cli.output import as_json, default_output, say
 from ckptedit.errors import BadParam, DoesNotFit
 
 if TYPE_CHECKING:
     from ckptedit.deltas import Applied, Plan
 
-Option, Argument = typer.Option, typer.Argument
-
 
 def apply(
-    base: Annotated[str, Argument(help="Checkpoint that the delta was made from; - for stdin.")],
-    delta: Annotated[str, Argument(help="Delta file; with --fuzz, any LoRA that fits.")],
-    strength: Annotated[float, Option("--strength", "-s", help="Factor of the changes.")] = 1.0,
+    base: Base,
+    delta: Annotated[
+        str, Argument(metavar="DELTA", help="Delta file; with --fuzz, any LoRA that fits.")
+    ],
+    strength: Annotated[
+        float, Option("--strength", "-s", metavar="X", help="Factor of the changes.")
+    ] = 1.0,
     reverse: Annotated[
         bool, Option("--reverse", "-R", help="Take it out: BASE is the edited checkpoint.")
     ] = False,
     fuzz: Annotated[
         bool, Option("--fuzz", help="Apply it even if BASE is not what it was made from.")
     ] = False,
-    output: Annotated[
-        str | None, Option("--output", "-o", help="Default: <stem>.apply.safetensors here.")
-    ] = None,
-    dry_run: Annotated[
-        bool, Option("--dry-run", "-n", help="Only check whether it fits; write nothing.")
-    ] = False,
-    force: Annotated[bool, Option("--force", help="Replace the output if it exists.")] = False,
-    in_place: Annotated[bool, Option("--in-place", help="Allow BASE as the output.")] = False,
-    json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No notes.")] = False,
+    output: Output = None,
+    dry_run: DryRun = False,
+    force: Force = False,
+    in_place: InPlace = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Add a delta to its base, or take it out again.
 

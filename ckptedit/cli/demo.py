@@ -3,22 +3,25 @@
 from typing import Annotated
 
 import typer
+from typer import Option
 
+from ckptedit.cli.options import Force, Json
 from ckptedit.cli.output import as_json
 from ckptedit.errors import BadParam
 
 
 def demo(
     output: Annotated[
-        str, typer.Option("-o", "--output", help="The checkpoint to write; - is stdout.")
+        str, Option("--output", "-o", metavar="PATH", help="What to write; - is stdout.")
     ] = "base.safetensors",
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+    force: Force = False,
+    json: Json = False,
 ) -> None:
-    """Write the embedded checkpoint: a small latent diffusion model of 24 styles and 20 objects.
+    """Write the embedded checkpoint, something real to work on.
 
-    It was trained by this project on pictures that this project draws, and has the parts, names and
-    layout of a Stable Diffusion 1 checkpoint, at a thousandth of its size.
+    A small latent diffusion model of 24 styles and 20 objects, trained by this project on pictures
+    that this project draws. It has the parts, names and layout of a Stable Diffusion 1 checkpoint,
+    at a thousandth of its size.
 
     Example: ckptedit demo && ckptedit sample base.safetensors "a cat in Van Gogh style"
     """

@@ -7,61 +7,85 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from ckptedit.cli.diff_delta import DeltaFile
 from ckptedit.cli.diff_files import ReportFiles
 from ckptedit.cli.diff_tables import lines
+from ckptedit.cli.options import Force, Json, Keys, Quiet, Strings, Threads
 from ckptedit.cli.output import as_json, tracker
 
 if TYPE_CHECKING:
     from ckptedit.drift import Judgement, Report, Rules
 
-Strings = list[str] | None
-Option, Argument = typer.Option, typer.Argument
-
 
 def diff(
-    old: Annotated[str, Argument(help="Checkpoint before the edit; - for stdin.")],
-    new: Annotated[str, Argument(help="Checkpoint after it; - for stdin.")],
-    keys: Annotated[
-        Strings, Option(metavar="GLOB", help="Compare only these tensors; !GLOB takes away.")
-    ] = None,
+    old: Annotated[str, Argument(metavar="OLD", help="Checkpoint before the edit; - is stdin.")],
+    new: Annotated[str, Argument(metavar="NEW", help="Checkpoint after it; - is stdin.")],
+    keys: Keys = None,
     max_rel: Annotated[
-        float | None, Option(help="Limit on the relative L2 of all tensors together.")
+        float | None,
+        Option(metavar="X", help="Limit on the relative L2 of all tensors; default: none."),
     ] = None,
-    max_l2: Annotated[float | None, Option(help="Limit on the L2 of all tensors.")] = None,
-    max_abs: Annotated[float | None, Option(help="Limit on the change of any value.")] = None,
+    max_l2: Annotated[
+        float | None, Option(metavar="X", help="Limit on the L2 of all tensors; default: none.")
+    ] = None,
+    max_abs: Annotated[
+        float | None, Option(metavar="X", help="Limit on the change of any value; default: none.")
+    ] = None,
     limit: Annotated[
-        Strings, Option(metavar="GLOB=VALUE", help="Limit on the relative L2 of each such tensor.")
+        Strings,
+        Option(metavar="GLOB=X", help="Limit on the relative L2 of each of these; default: none."),
     ] = None,
     allow: Annotated[
-        Strings, Option(metavar="GLOB", help="Only these may change; all others not by a bit.")
+        Strings,
+        Option(metavar="GLOB", help="Only these may change, by any bit; default: all."),
     ] = None,
     ignore: Annotated[
-        Strings, Option(metavar="KIND", help="Accept added, removed, reshaped or retyped.")
+        Strings,
+        Option(metavar="KIND", help="Accept added, removed, reshaped or retyped; default: none."),
     ] = None,
-    rules: Annotated[Path | None, Option(help="TOML file of limits.")] = None,
+    rules: Annotated[
+        Path | None, Option(metavar="PATH", help="TOML file of limits; default: none.")
+    ] = None,
     baseline: Annotated[
-        Path | None, Option(help="Earlier report (--json): nothing may drift 1 % farther.")
+        Path | None,
+        Option(metavar="PATH", help="Earlier --json: no drift 1 % farther; default: none."),
     ] = None,
     spectral: Annotated[
         bool, Option("--spectral", help="Ranks of the changes; is it one right-factored edit?")
     ] = False,
-    top: Annotated[int, Option(min=0, help="List so many of the tensors that moved.")] = 10,
+    top: Annotated[
+        int, Option(metavar="N", min=0, help="List so many of the tensors that moved.")
+    ] = 10,
     every: Annotated[bool, Option("--all", help="List all that moved.")] = False,
-    json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
-    markdown: Annotated[Path | None, Option(help="Write a report that fits a comment.")] = None,
-    junit: Annotated[Path | None, Option(help="Write the verdicts as JUnit XML.")] = None,
-    plot: Annotated[Path | None, Option(help="Write a heat map and a histogram, PNG.")] = None,
+    json: Json = False,
+    markdown: Annotated[
+        Path | None,
+        Option(metavar="PATH", help="Write a report that fits a comment; default: none."),
+    ] = None,
+    junit: Annotated[
+        Path | None, Option(metavar="PATH", help="Write the verdicts as JUnit XML; default: none.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        Option(metavar="PATH", help="Write a heat map and a histogram, PNG; default: none."),
+    ] = None,
     output: Annotated[
-        str | None, Option("--output", "-o", help="Write the delta: what makes OLD into NEW.")
+        str | None,
+        Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Write the delta, what makes OLD into NEW; - is stdout; default: none.",
+        ),
     ] = None,
     exact: Annotated[
         bool, Option("--exact", help="-o: restores every bit, by larger forms where needed.")
     ] = False,
-    force: Annotated[bool, Option("--force", help="Replace these files if they exist.")] = False,
-    threads: Annotated[int, Option("--threads", "-j", help="The result is the same.")] = 2,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress bar.")] = False,
+    force: Force = False,
+    threads: Threads = 2,
+    quiet: Quiet = False,
 ) -> None:
     """Show what an edit changed, and hold it against limits.
 

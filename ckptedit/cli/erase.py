@@ -4,7 +4,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
 
+from ckptedit.cli.options import (
+    Ckpt,
+    Concepts,
+    Device,
+    Force,
+    InPlace,
+    Json,
+    Output,
+    Param,
+    Quiet,
+    Seed,
+    Strings,
+    Tokenizer,
+)
 from ckptedit.cli.output import as_json, default_output, listed, say, tracker
 from ckptedit.errors import BadParam
 
@@ -16,53 +31,67 @@ NONE = "none"  # --guard none: nothing restrains the edit
 
 
 def erase(
-    ckpt: Annotated[str, typer.Argument(help="A .safetensors file, folder, or - (stdin).")],
-    concept: Annotated[list[str], typer.Option(help="As it occurs in prompts; repeatable.")],
-    kind: Annotated[str, typer.Option(help="style, object or auto.")] = "auto",
+    ckpt: Ckpt,
+    concept: Concepts,
+    kind: Annotated[str, Option(help="style, object or auto.")] = "auto",
     anchor: Annotated[
-        str, typer.Option(help="What to draw instead; default: a photo, the nearest object.")
+        str,
+        Option(metavar="NAME", help="What to draw instead; default: a photo, the nearest object."),
     ] = "",
     retain: Annotated[
-        list[str] | None, typer.Option(help="Concepts that must stay, or @file; repeatable.")
+        Strings,
+        Option(
+            metavar="NAME",
+            help="What must stay, or @file of names; repeatable; default: the neighbors.",
+        ),
     ] = None,
-    neighbors: Annotated[int, typer.Option(min=0, help="Nearest concepts to retain too.")] = 8,
+    neighbors: Annotated[
+        int, Option(metavar="N", min=0, help="Nearest concepts to retain too.")
+    ] = 8,
     lexicon: Annotated[
-        Path | None, typer.Option(help="Your own list of concepts, [style] and [object] lines.")
+        Path | None,
+        Option(
+            metavar="PATH",
+            help="Your concepts, [style] and [object] lines; default: the tool's.",
+        ),
     ] = None,
     guard: Annotated[
-        list[str] | None,
-        typer.Option(help="gradproj:soft, gradproj:hard, distill, or none; repeatable."),
+        Strings,
+        Option(
+            metavar="NAME",
+            help="gradproj:soft, gradproj:hard, distill, none; repeatable; default: soft, distill.",
+        ),
     ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", "-p", help="NAME=VALUE of a guard: energy, rank, ridge, weight."),
+    param: Param = None,
+    tokens: Annotated[str, Option(help="What gradproj:hard protects: all, concept.")] = "all",
+    steps: Annotated[int | None, Option(metavar="N", help="Training steps; default: 150.")] = None,
+    lr: Annotated[
+        float | None, Option(metavar="X", help="Learning rate of Adam; default: 0.0005.")
     ] = None,
-    tokens: Annotated[str, typer.Option(help="What gradproj:hard protects: all, concept.")] = "all",
-    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Moments of denoising in a step.")] = None,
-    pictures: Annotated[int | None, typer.Option(help="Drawn to train on, of each sort.")] = None,
-    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
-    output: Annotated[
-        str | None, typer.Option("-o", "--output", help="Default: <stem>.erase.safetensors here.")
+    batch: Annotated[
+        int | None, Option(metavar="N", help="Moments of denoising in a step; default: 16.")
     ] = None,
-    tokenizer: Annotated[
-        Path | None, typer.Option(help="Folder or file, where none ships with the tool.")
+    pictures: Annotated[
+        int | None, Option(metavar="N", help="Drawn to train on, of each sort; default: 40.")
     ] = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    output: Output = None,
+    tokenizer: Tokenizer = None,
     delta: Annotated[
-        bool, typer.Option("--delta", help="Write only what changed: <stem>.erase.delta...")
+        bool, Option("--delta", help="Write only what changed: <stem>.erase.delta.safetensors.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
-    in_place: Annotated[bool, typer.Option("--in-place", help="Overwrite the input.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+    force: Force = False,
+    in_place: InPlace = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Fine-tune the cross-attention keys and values so that a concept goes and its neighbours stay.
+    """Make a checkpoint forget a concept, and keep its neighbours.
 
-    The concept's prompts learn to draw the anchor. Gradient projection confines the change to
-    directions that other prompts do not use; distillation holds retained concepts and what was
-    erased before. Several --concept are erased together. Prints the path written.
+    Fine-tunes the cross-attention keys and values: the concept's prompts learn to draw the anchor.
+    Gradient projection confines the change to directions that other prompts do not use;
+    distillation holds retained concepts and what was erased before. Several --concept are erased
+    together. Prints the path written.
 
     Example: ckptedit erase base.safetensors --concept "Van Gogh" -o edited.safetensors
     """
@@ -76,8 +105,8 @@ def erase(
 
     from ckptedit.erasure.erase import erase as run
 
-    numbers = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures}
-    options = resolve(guard, param, seed=seed, tokens=tokens, **numbers)
+    numbers = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures, "seed": seed}
+    options = resolve(guard, param, tokens=tokens, **numbers)
     erasure, written = run(
         opened, concept, target, options=options, device=device, tokenizer=tokenizer, delta=delta,
         kind=kind, anchor=anchor, retain=listed(retain), neighbors=neighbors, lexicon=lexicon,
@@ -96,7 +125,7 @@ def default_target(ckpt: str, delta: bool) -> str:
     return str(default_output(ckpt, "erase.delta")).removesuffix(".safetensors") + ".safetensors"
 
 
-def resolve(guard: list[str] | None, param: list[str] | None, **given: Any) -> "Options":
+def resolve(guard: Strings, param: Strings, **given: Any) -> "Options":
     """The options that the user gave, and the defaults of the rest."""
     from ckptedit.erasure.options import DEFAULT_GUARDS, Options
     from ckptedit.guards.parameters import guard_params

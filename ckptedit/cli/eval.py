@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
+from ckptedit.cli.options import Ckpt, Device, Json, Quiet, SolverSteps, Strings
 from ckptedit.cli.output import as_json, listed, print_tables, tracker
 
 if TYPE_CHECKING:
@@ -16,30 +18,39 @@ if TYPE_CHECKING:
 
 
 def eval(
-    ckpt: Annotated[str, typer.Argument(help="A .safetensors file, folder, or - (stdin).")],
+    ckpt: Ckpt,
     erased: Annotated[
-        list[str] | None, typer.Option(help="What should be gone; default: by its ledger.")
+        Strings,
+        Option(metavar="NAME", help="What should be gone; repeatable; default: by its ledger."),
     ] = None,
     retain: Annotated[
-        list[str] | None, typer.Option(help="What must stay, or @file; default: all the rest.")
+        Strings,
+        Option(
+            metavar="NAME",
+            help="What must stay, or @file of names; repeatable; default: all the rest.",
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Pictures of each combination.")] = 1,
+    seeds: Annotated[int, Option(metavar="N", min=1, help="Pictures of each combination.")] = 1,
     companions: Annotated[
-        int, typer.Option(min=1, help="Objects that a style is drawn with, and the reverse.")
+        int, Option(metavar="N", min=1, help="Objects that a style is drawn with, and the reverse.")
     ] = 10,
-    steps: Annotated[int, typer.Option(min=1, help="Solver steps per picture.")] = 16,
-    min_ua: Annotated[float, typer.Option(min=0, max=1, help="Exit with 1 if UA is lower.")] = 0.0,
-    min_ra: Annotated[
-        float, typer.Option(min=0, max=1, help="Exit with 1 if RA-I or RA-C is lower.")
+    steps: SolverSteps = 16,
+    min_ua: Annotated[
+        float, Option(metavar="X", min=0, max=1, help="Exit with 1 if UA is lower.")
     ] = 0.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    min_ra: Annotated[
+        float, Option(metavar="X", min=0, max=1, help="Exit with 1 if RA-I or RA-C is lower.")
+    ] = 0.0,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Score an edited checkpoint: unlearning accuracy (UA) and retain accuracy (RA-I, RA-C).
+    """Score an edited checkpoint: what is gone, and what is left.
 
-    Draws styles times objects on prompts that no edit was trained on, with noise that depends on
-    the style, the object and the seed alone, and asks a classifier what it sees.
+    UA: unlearning accuracy. RA-I, RA-C: retain accuracy of the same kind (in-domain), and of the
+    other (cross-domain). Draws styles times objects on prompts that no edit was trained on, with
+    noise that depends on the style, the object and the seed alone, and asks a classifier what it
+    sees.
 
     Example: ckptedit eval base.erase.safetensors --json
     """

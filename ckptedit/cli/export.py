@@ -3,30 +3,29 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
+from ckptedit.cli.options import Force, Json, Output, Quiet
 from ckptedit.cli.output import as_json, default_output, say, tracker
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
     from ckptedit.deltas import Exported
 
-Option, Argument = typer.Option, typer.Argument
-
 
 def export(
-    delta: Annotated[str, Argument(help="Delta file; - for stdin.")],
+    delta: Annotated[str, Argument(metavar="DELTA", help="Delta file; - is stdin.")],
     format: Annotated[
         str, Option(help="lora: low-rank factors; lycoris: full differences.")
     ] = "lora",
     rank: Annotated[
-        int | None, Option("--rank", "-r", help="Of the LoRA; default: as each change needs.")
+        int | None,
+        Option("--rank", "-r", metavar="N", help="Of the LoRA; default: as each change needs."),
     ] = None,
-    output: Annotated[
-        str | None, Option("--output", "-o", help="Default: <stem>.export.safetensors here.")
-    ] = None,
-    force: Annotated[bool, Option("--force", help="Replace the output if it exists.")] = False,
-    json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress bar, no notes.")] = False,
+    output: Output = None,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a delta as a file that A1111 and ComfyUI load.
 

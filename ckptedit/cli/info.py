@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
 
+from ckptedit.cli.options import Ckpt, Json, Quiet
 from ckptedit.cli.output import as_json, print_tables, tracker
 
 if TYPE_CHECKING:
@@ -17,16 +19,17 @@ MOST_PARTS = 12  # rows of the table of components
 
 
 def info(
-    ckpt: Annotated[str, typer.Argument(help="A .safetensors file, index, folder, or - (stdin).")],
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="List every tensor.")] = False,
+    ckpt: Ckpt,
+    json: Json = False,
+    every: Annotated[bool, Option("--all", help="List every tensor.")] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Read headers only: no health, no hashes.")
+        bool, Option("--quick", help="Read headers only: no health, no hashes.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Show what a checkpoint is: family, layout, tensors, ledger, health and hashes.
+    """Show what a checkpoint is, and whether it is healthy.
 
+    Family, layout, tensors, dtypes, ledger of edits, NaN and Inf, hashes.
     Exits with 1 if there is a NaN, an Inf or a malformed bool in it.
 
     Example: ckptedit info base.safetensors

@@ -4,7 +4,21 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
+from ckptedit.cli.options import (
+    Base,
+    Force,
+    InPlace,
+    Json,
+    Keys,
+    Output,
+    Param,
+    Quiet,
+    Seed,
+    Strings,
+    Threads,
+)
 from ckptedit.cli.output import as_json, default_output, say, tracker
 from ckptedit.cli.sizes import as_bytes
 from ckptedit.errors import BadParam
@@ -14,38 +28,51 @@ if TYPE_CHECKING:
     from ckptedit.merging.recipe import Recipe
     from ckptedit.merging.run import Merged
 
-Strings = list[str] | None
-Option, Argument = typer.Option, typer.Argument
-
 
 def merge(
-    base: Annotated[str, Argument(help="Checkpoint that the edits were made from; - for stdin.")],
-    edits: Annotated[list[str], Argument(help="Edited checkpoints, or deltas.")],
+    base: Base,
+    edits: Annotated[list[str], Argument(metavar="EDIT...", help="Edited checkpoints, or deltas.")],
     method: Annotated[str, Option("--method", "-m", help=", ".join(METHODS) + ".")] = "ties",
-    output: Annotated[str | None, Option("--output", "-o", help="File, or - for stdout.")] = None,
+    output: Output = None,
     weight: Annotated[
-        list[float] | None, Option("--weight", "-w", help="Once for each edit, in their order.")
+        list[float] | None,
+        Option(
+            "--weight",
+            "-w",
+            metavar="X",
+            help="Once for each edit, in their order; default: 1 each.",
+        ),
     ] = None,
-    scale: Annotated[float, Option("--scale", "-s", help="Factor of what is added to BASE.")] = 1.0,
+    scale: Annotated[
+        float, Option("--scale", "-s", metavar="X", help="Factor of what is added to BASE.")
+    ] = 1.0,
     density: Annotated[
-        float | None, Option(help="Share of entries kept: ties, dare, della, breadcrumbs.")
+        float | None,
+        Option(
+            metavar="X",
+            help="Share of entries kept: ties, dare, della, breadcrumbs; default: the method's.",
+        ),
     ] = None,
     trim_scope: Annotated[
-        str | None, Option(help="ties: keep a share of each `tensor`, or of the `model`.")
+        str | None,
+        Option(help="ties: keep a share of each `tensor`, or of the `model`; default: tensor."),
     ] = None,
-    vote: Annotated[str | None, Option(help="ties: sign by `mass`, or by `count`.")] = None,
+    vote: Annotated[
+        str | None, Option(help="ties: sign by `mass`, or by `count`; default: mass.")
+    ] = None,
     ties_compat: Annotated[
-        str | None, Option(help="ties as in reference, mergekit, peft or sd-mecha.")
+        str | None,
+        Option(help="ties as in reference, mergekit, peft, sd-mecha; default: as above."),
     ] = None,
-    param: Annotated[
-        Strings, Option("--param", "-p", help="NAME=VALUE of any parameter of the method.")
-    ] = None,
+    param: Param = None,
     block: Annotated[
-        Strings, Option(help="BLOCK=factor of UNet blocks, as IN*=0.5; or 26 numbers, SDXL 20.")
+        Strings,
+        Option(
+            metavar="BLOCK=X",
+            help="Factor of UNet blocks, as IN*=0.5; or 26 numbers, SDXL 20; default: 1 each.",
+        ),
     ] = None,
-    keys: Annotated[
-        Strings, Option(help="Merge only these tensors, as '**.attn2.**'; ! takes away.")
-    ] = None,
+    keys: Keys = None,
     extra: Annotated[str, Option(help="Tensors that BASE lacks: error, keep, drop.")] = "error",
     saturate: Annotated[
         bool, Option("--saturate", help="Values beyond their dtype become its largest.")
@@ -53,22 +80,25 @@ def merge(
     allow_nonfinite: Annotated[
         bool, Option("--allow-nonfinite", help="Copy NaN and Inf in tensors not merged.")
     ] = False,
-    seed: Annotated[int | None, Option(help="dare, della: which entries drop.")] = None,
-    threads: Annotated[int, Option("--threads", "-j", help="The result is the same.")] = 2,
+    seed: Seed = None,
+    threads: Threads = 2,
     shard_size: Annotated[
         int | None,
-        Option(parser=as_bytes, metavar="SIZE", help="Of a file, as 5GB; more makes shards."),
+        Option(
+            parser=as_bytes,
+            metavar="SIZE",
+            help="Of a file, as 5GB; more makes shards; default: as BASE.",
+        ),
     ] = None,
-    force: Annotated[bool, Option("--force", help="Replace the output if it exists.")] = False,
-    in_place: Annotated[
-        bool, Option("--in-place", help="Allow the output to be one of the inputs.")
-    ] = False,
-    json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress bar, no notes.")] = False,
+    force: Force = False,
+    in_place: InPlace = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Merge edits of one base: BASE, plus what the edits changed, combined by a method.
+    """Combine edits of one base, by TIES or another method.
 
-    Prints the path of the output. Streams: needs little memory whatever the size of the files.
+    BASE, plus what the edits changed, combined. Needs little memory, whatever
+    the size of the files. Prints the path of the output.
 
     Example: ckptedit merge base.safetensors vangogh.safetensors monet.safetensors --method ties
     """

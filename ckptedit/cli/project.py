@@ -1,11 +1,12 @@
 """`ckptedit project`: what a concept looks like to a checkpoint's text encoder."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
 
+from ckptedit.cli.options import Ckpt, Concepts, Force, Json, Tokenizer
 from ckptedit.cli.output import as_json, print_tables
 
 if TYPE_CHECKING:
@@ -17,26 +18,35 @@ SHOWN = 8  # directions and angles in the table; --json has all
 
 
 def project(
-    ckpt: Annotated[str, typer.Argument(help="A .safetensors file, folder, or - (stdin).")],
-    concept: Annotated[list[str], typer.Option(help="As it occurs in prompts; repeatable.")],
-    neighbors: Annotated[int, typer.Option(min=0, help="Nearest concepts to list.")] = 10,
-    tokens: Annotated[str, typer.Option(help="concept, or all: padding too.")] = "concept",
-    energy: Annotated[float | None, typer.Option(help="Keep this share of it, 0..1.")] = None,
-    rank: Annotated[int | None, typer.Option(help="Keep at most this many directions.")] = None,
+    ckpt: Ckpt,
+    concept: Concepts,
+    neighbors: Annotated[int, Option(metavar="N", min=0, help="Nearest concepts to list.")] = 10,
+    tokens: Annotated[str, Option(help="concept, or all: padding too.")] = "concept",
+    energy: Annotated[
+        float | None, Option(metavar="X", help="Keep this share of it, 0..1; default: all.")
+    ] = None,
+    rank: Annotated[
+        int | None,
+        Option(metavar="N", help="Keep at most this many directions; default: all."),
+    ] = None,
     against: Annotated[
-        str | None, typer.Option(help="Another subspace file: print the angles to it.")
+        str | None,
+        Option(metavar="PATH", help="A subspace to print the angles to; default: none."),
     ] = None,
-    tokenizer: Annotated[
-        Path | None, typer.Option(help="Folder or file, where none ships with the tool.")
+    tokenizer: Tokenizer = None,
+    output: Annotated[
+        str | None,
+        Option(
+            "--output", "-o", metavar="PATH", help="Write the basis; - is stdout; default: none."
+        ),
     ] = None,
-    output: Annotated[str | None, typer.Option("-o", "--output", help="Write the basis.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+    force: Force = False,
+    json: Json = False,
 ) -> None:
-    """Build the subspace of a concept's text embeddings, and find its nearest neighbours.
+    """Find what is near a concept, and the subspace that it spans.
 
-    With -o, writes it as safetensors, the tensor "basis" [rank, dim] with orthonormal rows, and
-    prints the path.
+    The subspace is that of its text embeddings, by the checkpoint's own encoder. With -o, writes it
+    as safetensors, the tensor "basis" [rank, dim] with orthonormal rows, and prints the path.
 
     Example: ckptedit project base.safetensors --concept "Van Gogh" -o van-gogh.safetensors
     """

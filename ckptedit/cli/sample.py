@@ -1,36 +1,49 @@
 """`ckptedit sample`: pictures from a checkpoint, or from two side by side."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
+from ckptedit.cli.options import Ckpt, Device, Force, Json, Quiet, SolverSteps, Tokenizer
 from ckptedit.cli.output import as_json, default_output, tracker
 
 
 def sample(
-    ckpt: Annotated[str, typer.Argument(help="A .safetensors file, folder, or - (stdin).")],
-    prompts: Annotated[list[str], typer.Argument(help="What to draw; a row for each.")],
-    against: Annotated[str | None, typer.Option(help="A second checkpoint, same noise.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 4,
-    steps: Annotated[int, typer.Option(min=1, help="Solver steps per picture.")] = 20,
+    ckpt: Ckpt,
+    prompts: Annotated[
+        list[str], Argument(metavar="PROMPT...", help="What to draw; a row for each.")
+    ],
+    against: Annotated[
+        str | None,
+        Option(metavar="CKPT", help="A second checkpoint, same noise; default: none."),
+    ] = None,
+    seeds: Annotated[int, Option(metavar="N", min=1, help="Pictures per prompt.")] = 4,
+    steps: SolverSteps = 20,
     guidance: Annotated[
-        float | None, typer.Option(help="Classifier-free guidance; default: the family's.")
+        float | None,
+        Option(metavar="X", help="Classifier-free guidance; default: the family's."),
     ] = None,
-    output: Annotated[str | None, typer.Option("-o", "--output", help="PNG; - is stdout.")] = None,
-    tokenizer: Annotated[
-        Path | None, typer.Option(help="Folder or file, where none ships with the tool.")
+    output: Annotated[
+        str | None,
+        Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="PNG to write; - is stdout; default: <stem>.sample.png here.",
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    tokenizer: Tokenizer = None,
+    device: Device = "auto",
+    precision: Annotated[str, Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Draw prompts as a labelled grid: a row per prompt, a column per seed.
+    """Draw prompts as a labelled grid, or two checkpoints side by side.
 
-    With --against, each picture stands beside the one that the other checkpoint draws from the same
-    noise. Prints the path of the PNG.
+    A row per prompt, a column per seed. With --against, each picture stands beside the one that the
+    other checkpoint draws from the same noise. Prints the path of the PNG.
 
     Example: ckptedit sample base.safetensors "a cat in Van Gogh style" --against edited.safetensors
     """

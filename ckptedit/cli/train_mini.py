@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
+from ckptedit.cli.options import Quiet
 from ckptedit.cli.output import tracker
 
 
 def train_mini(
-    runs: Annotated[Path, typer.Option(help="Folder for pictures and states.")] = Path("runs/mini"),
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    runs: Annotated[Path, Option(help="Folder for pictures and states.")] = Path("runs/mini"),
+    device: Annotated[str, Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, Option(min=1, help="Of the CPU.")] = 1,
+    quiet: Quiet = False,
 ) -> None:
     """Draw the pictures, train mini's parts and the judge, and write them into the package.
 

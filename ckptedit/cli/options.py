@@ -1,0 +1,80 @@
+"""Options and arguments that more than one command has: spelled and explained once.
+
+Each is a type; the command gives it a name and a default, `force: Force = False`. A default of None
+stands for what the help says, and the library knows it.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+Strings = list[str] | None
+
+# what is read
+
+Ckpt = Annotated[
+    str, Argument(metavar="CKPT", help="A .safetensors file, index, folder; - is stdin.")
+]
+Base = Annotated[
+    str, Argument(metavar="BASE", help="Checkpoint that the edits were made from; - is stdin.")
+]
+Concepts = Annotated[
+    list[str], Option("--concept", metavar="NAME", help="As it occurs in prompts; repeatable.")
+]
+Keys = Annotated[
+    Strings,
+    Option(
+        "--keys",
+        metavar="GLOB",
+        help="Only these tensors, as '**.attn2.**'; !GLOB takes away; repeatable; default: all.",
+    ),
+]
+Tokenizer = Annotated[
+    Path | None,
+    Option(
+        "--tokenizer",
+        metavar="PATH",
+        help="Tokenizer's folder or file; default: the checkpoint's, or the tool's.",
+    ),
+]
+
+# how it is done
+
+Param = Annotated[
+    Strings,
+    Option(
+        "--param",
+        "-p",
+        metavar="NAME=VALUE",
+        help="Of the method or a guard (a wrong NAME lists them); repeatable; default: theirs.",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    Option("--seed", metavar="N", help="Of all that is random; default: 0."),
+]
+SolverSteps = Annotated[
+    int, Option("--steps", metavar="N", min=1, help="Solver steps per picture.")
+]
+Device = Annotated[str, Option("--device", help="auto, cpu, cuda, cuda:N, mps.")]
+Threads = Annotated[
+    int, Option("--threads", "-j", metavar="N", help="Of the processor; the same result.")
+]
+DryRun = Annotated[bool, Option("--dry-run", "-n", help="Only check and say; write nothing.")]
+
+# what is written
+
+Output = Annotated[
+    str | None,
+    Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="What to write, - is stdout; default: <stem>.<command>.safetensors here.",
+    ),
+]
+Force = Annotated[bool, Option("--force", help="Replace outputs that exist.")]
+InPlace = Annotated[bool, Option("--in-place", help="Allow an input as the output.")]
+Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress, no notes.")]
