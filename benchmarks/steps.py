@@ -16,8 +16,8 @@ STEPS = {  # what is timed -> what it is, indented below what it is a part of
     "agreement.Agreement.merge": "  of it: trim, vote, mean",
     "stream.inner_products": "  of it: norms and cosines",
     "stream.encode_into": "  of it: encode",
-    "new_file.NewFile.write": "write",
-    "new_file.NewFile.seal": "reach the disk",
+    "publish.NewFile.write": "write",
+    "publish.NewFile.seal": "reach the disk",
 }
 
 
@@ -42,11 +42,11 @@ def steps(data: Path, runs: int, subset: bool) -> Iterator[str]:
 
 def time_it(name: str, title: str, spent: dict[str, float]) -> None:
     """Puts a timer around a function or method: "module.function", "module.Class.method"."""
-    from ckptedit.files import checkpoint, new_file
+    from ckptedit.files import checkpoint, publish
     from ckptedit.merging import agreement, ranks, stream
 
     modules = {
-        m.__name__.rpartition(".")[2]: m for m in (checkpoint, new_file, agreement, ranks, stream)
+        m.__name__.rpartition(".")[2]: m for m in (checkpoint, publish, agreement, ranks, stream)
     }
     first, *path, last = name.split(".")
     owner: Any = modules[first]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from ckptedit.families.info import Info, Part
+    from ckptedit.families.info import Info, Tally
 
 MOST_PARTS = 12  # rows of the table of components
 
@@ -103,7 +103,7 @@ def verdict(report: "Info") -> str:
     return f"bad: {nan:,} NaN and {inf:,} Inf{more} in {len(bad)} tensors"
 
 
-def part_table(parts: "tuple[Part, ...]") -> "Table":
+def part_table(parts: "tuple[Tally, ...]") -> "Table":
     from ckptedit.files import escape
 
     rows = [
@@ -161,5 +161,5 @@ def shape(sizes: tuple[int, ...]) -> str:
     return "×".join(map(str, sizes)) or "scalar"
 
 
-def share(part: "Part", total: "Part") -> str:
+def share(part: "Tally", total: "Tally") -> str:
     return f"{part.bytes / max(1, total.bytes):.1%} ({part.tensors:,})"

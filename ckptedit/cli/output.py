@@ -56,8 +56,8 @@ def default_output(ckpt: str, operation: str) -> Path:
 def write_report(target: Path, content: bytes, *, force: bool) -> None:
     """Writes a small file whole: the old one or the new, never a part. A device is written to."""
     from ckptedit.files import check_output
-    from ckptedit.files.stream import is_stream, open_stream
-    from ckptedit.files.target import new_files
+    from ckptedit.files.permission import is_stream
+    from ckptedit.files.sinks import new_files, open_stream
 
     check_output(target, force=force)
     if is_stream(target):

@@ -14,7 +14,7 @@ from ckptedit.deltas.fit import Fit, fit, how_far, require_fit, some
 from ckptedit.deltas.foreign import open_foreign
 from ckptedit.errors import BadCheckpoint, BadParam
 from ckptedit.files import Checkpoint, Written, check_output, escape, ledger, write_edited
-from ckptedit.files.stream import is_stream
+from ckptedit.files.permission import is_stream
 
 
 @dataclass(frozen=True)

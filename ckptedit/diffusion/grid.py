@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ckptedit.files.target import new_files
+from ckptedit.files.sinks import new_files
 
 if TYPE_CHECKING:
     from PIL.Image import Image

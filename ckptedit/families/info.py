@@ -14,7 +14,7 @@ from ckptedit.progress import Track, silent
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Tally:
     """Tensors that belong together, by the beginning of their names or by their dtype."""
 
     name: str
@@ -31,14 +31,14 @@ class Info:
     layout: str
     files: int
     tensors: tuple[TensorInfo, ...]
-    parts: tuple[Part, ...]  # by the beginning of their names, greatest first
-    dtypes: tuple[Part, ...]  # by dtype, greatest first
+    parts: tuple[Tally, ...]  # by the beginning of their names, greatest first
+    dtypes: tuple[Tally, ...]  # by dtype, greatest first
     metadata: dict[str, str]
     ledger: tuple[dict[str, Any], ...]
     health: Health | None  # None if values were not read
 
     @property
-    def total(self) -> Part:
+    def total(self) -> Tally:
         return _sum("total", self.tensors)
 
     @property
@@ -110,7 +110,7 @@ def _beginning(name: str) -> str:
     return ".".join(segments[: 2 if segments[0] == "model" and len(segments) > 2 else 1])
 
 
-def _grouped(pairs: Iterable[tuple[str, TensorInfo]]) -> tuple[Part, ...]:
+def _grouped(pairs: Iterable[tuple[str, TensorInfo]]) -> tuple[Tally, ...]:
     groups: dict[str, list[TensorInfo]] = {}
     for key, tensor in pairs:
         groups.setdefault(key, []).append(tensor)
@@ -118,8 +118,8 @@ def _grouped(pairs: Iterable[tuple[str, TensorInfo]]) -> tuple[Part, ...]:
     return tuple(sorted(parts, key=lambda part: (-part.bytes, part.name)))
 
 
-def _sum(name: str, tensors: Iterable[TensorInfo]) -> Part:
+def _sum(name: str, tensors: Iterable[TensorInfo]) -> Tally:
     sums: Counter[str] = Counter()
     for tensor in tensors:
         sums.update(tensors=1, parameters=tensor.numel, bytes=tensor.nbytes)
-    return Part(name, sums["tensors"], sums["parameters"], sums["bytes"])
+    return Tally(name, sums["tensors"], sums["parameters"], sums["bytes"])

@@ -13,19 +13,24 @@ from ckptedit.files.names import escape
 from ckptedit.files.permission import check_output
 
 if TYPE_CHECKING:
-    from ckptedit.files.dtypes import decode, decode_into, encode, encode_into, number_type
-    from ckptedit.files.edits import stored_bytes
-    from ckptedit.files.feed import Kept
-    from ckptedit.files.writer import Written, write, write_edited
+    from ckptedit.files.dtypes import (
+        decode,
+        decode_into,
+        encode,
+        encode_into,
+        number_type,
+        stored_bytes,
+    )
+    from ckptedit.files.writer import Kept, Written, write, write_edited
 
 LATER = {
-    "Kept": "feed",
+    "Kept": "writer",
     "decode": "dtypes",
     "decode_into": "dtypes",
     "encode": "dtypes",
     "encode_into": "dtypes",
     "number_type": "dtypes",
-    "stored_bytes": "edits",
+    "stored_bytes": "dtypes",
     "Written": "writer",
     "write": "writer",
     "write_edited": "writer",

@@ -13,7 +13,7 @@ from ckptedit.files import ledger
 from ckptedit.files.header import BITS, TensorInfo
 from ckptedit.files.layout import Part, find_layout
 from ckptedit.files.names import escape
-from ckptedit.files.source import Source
+from ckptedit.files.open_file import OpenFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,9 +34,9 @@ class Checkpoint(Mapping[str, TensorInfo]):
         self.path = Path(path)
         self.label = "<stdin>" if str(path) == "-" else escape(path)
         self.layout = find_layout(path)
-        self.sources: list[Source] = []
+        self.sources: list[OpenFile] = []
         self.metadata: dict[str, str] = {}
-        self._tensors: dict[str, tuple[TensorInfo, Source]] = {}
+        self._tensors: dict[str, tuple[TensorInfo, OpenFile]] = {}
         self._sha256: str | None = None
         try:
             for part in self.layout.parts:
@@ -47,7 +47,7 @@ class Checkpoint(Mapping[str, TensorInfo]):
             raise
 
     def _add(self, part: Part) -> None:
-        source = Source(part.path)
+        source = OpenFile(part.path)
         index = len(self.sources)
         self.sources.append(source)
         self.metadata = source.header.metadata | self.metadata
@@ -88,7 +88,7 @@ class Checkpoint(Mapping[str, TensorInfo]):
         except BadCheckpoint as error:
             raise BadCheckpoint(f"{self.label}: {error}") from error
 
-    def source(self, name: str) -> Source:
+    def source(self, name: str) -> OpenFile:
         """The open file that holds a tensor; the tensor starts at its `offset` there."""
         return self._tensors[name][1]
 

@@ -10,7 +10,14 @@ from ckptedit.errors import OutputExists, WriteFailed
 from ckptedit.files.checkpoint import Checkpoint
 from ckptedit.files.layout import SINGLE
 from ckptedit.files.names import escape
-from ckptedit.files.stream import STDOUT
+
+STDOUT = "-"
+
+
+def is_stream(target: str | Path) -> bool:
+    """Whether the target is written to directly instead of being replaced as a whole."""
+    path = Path(target)
+    return str(target) == STDOUT or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def check_output(

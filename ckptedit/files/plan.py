@@ -11,7 +11,7 @@ from ckptedit.files.checkpoint import Checkpoint
 from ckptedit.files.header import Spec, TensorInfo, pack_header
 from ckptedit.files.layout import FOLDER, INDEX_SUFFIX, SUFFIX
 from ckptedit.files.names import escape
-from ckptedit.files.stream import is_stream
+from ckptedit.files.permission import is_stream
 
 Specs: TypeAlias = Sequence[Spec | TensorInfo]
 
@@ -19,7 +19,7 @@ SHARD_SIZE = 5_000_000_000  # bytes, as transformers has it
 
 
 @dataclass(frozen=True)
-class File:
+class PlannedFile:
     path: Path
     specs: Specs  # in the order of the bytes
     header: bytes
@@ -30,9 +30,9 @@ class File:
 
 
 @dataclass(frozen=True)
-class Plan:
+class OutputPlan:
     target: Path  # what to open afterwards: the file, the index, or the folder
-    files: tuple[File, ...]  # in the order of the tensors
+    files: tuple[PlannedFile, ...]  # in the order of the tensors
     index: bytes | None = None  # goes to target once all files are complete
     like: Checkpoint | None = None  # the folder whose other files come along
 
@@ -48,7 +48,7 @@ def make_plan(
     metadata: Mapping[str, str],
     base: Checkpoint | None,
     shard_size: int | None = None,
-) -> Plan:
+) -> OutputPlan:
     """Decides by target's name and the base's layout; BadParam if they do not go together."""
     path = Path(target)
     if base and base.layout.kind == FOLDER and any(spec.name in base for spec in specs):
@@ -61,7 +61,7 @@ def make_plan(
         return plan_folder(path, specs, metadata, base)
     if is_stream(target):
         _no_shards(shard_size, f"{escape(target)} is a stream, and takes one file")
-        return Plan(path, (File(path, specs, pack_header(specs, metadata)),))
+        return OutputPlan(path, (PlannedFile(path, specs, pack_header(specs, metadata)),))
     return plan_files(path, specs, metadata, shard_size)
 
 
@@ -72,20 +72,20 @@ def _no_shards(shard_size: int | None, reason: str) -> None:
 
 def plan_files(
     target: Path, specs: Specs, metadata: Mapping[str, str], shard_size: int | None
-) -> Plan:
+) -> OutputPlan:
     """One file; or shards if target is an index, or shard_size bytes do not hold all tensors."""
     named_index = target.name.endswith(INDEX_SUFFIX)
     if shard_size is not None and shard_size <= 0:
         raise BadParam(f"the shard size {shard_size} is not a positive number of bytes")
     shards = _split(specs, shard_size or SHARD_SIZE) if shard_size or named_index else [specs]
     if len(shards) == 1 and not named_index:
-        return Plan(target, (File(target, specs, pack_header(specs, metadata)),))
+        return OutputPlan(target, (PlannedFile(target, specs, pack_header(specs, metadata)),))
     stem = target.name.removesuffix(INDEX_SUFFIX).removesuffix(SUFFIX)
     files = []
     for number, part in enumerate(shards, start=1):
         path = target.with_name(f"{stem}-{number:05}-of-{len(shards):05}{SUFFIX}")
-        files.append(File(path, part, pack_header(part, metadata)))
-    return Plan(target.with_name(stem + INDEX_SUFFIX), tuple(files), _index(files))
+        files.append(PlannedFile(path, part, pack_header(part, metadata)))
+    return OutputPlan(target.with_name(stem + INDEX_SUFFIX), tuple(files), _index(files))
 
 
 def _split(specs: Specs, limit: int) -> list[Specs]:
@@ -101,7 +101,7 @@ def _split(specs: Specs, limit: int) -> list[Specs]:
     return list(shards)
 
 
-def _index(files: Sequence[File]) -> bytes:
+def _index(files: Sequence[PlannedFile]) -> bytes:
     weight_map = {spec.name: file.path.name for file in files for spec in file.specs}
     if len(weight_map) < sum(len(file.specs) for file in files):
         raise Incompatible("two tensors have the same name")
@@ -110,7 +110,9 @@ def _index(files: Sequence[File]) -> bytes:
     return (json.dumps(text, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def plan_folder(target: Path, specs: Specs, metadata: Mapping[str, str], like: Checkpoint) -> Plan:
+def plan_folder(
+    target: Path, specs: Specs, metadata: Mapping[str, str], like: Checkpoint
+) -> OutputPlan:
     """The components of a folder, each tensor in the file in which `like` has it."""
     wanted = {spec.name: spec for spec in specs}
     if list(wanted) != list(like) or len(wanted) != len(specs):
@@ -125,5 +127,5 @@ def plan_folder(target: Path, specs: Specs, metadata: Mapping[str, str], like: C
             raise Incompatible(f"{source.label} is a shard: its dtypes cannot be changed")
         bare = [Spec(s.name.removeprefix(part.prefix), s.dtype, s.shape) for s in theirs]
         relative = Path(part.path).relative_to(like.path)
-        files.append(File(target / relative, bare, pack_header(bare, kept)))
-    return Plan(target, tuple(files), like=like)
+        files.append(PlannedFile(target / relative, bare, pack_header(bare, kept)))
+    return OutputPlan(target, tuple(files), like=like)

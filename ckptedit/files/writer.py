@@ -1,20 +1,33 @@
-"""Writes checkpoints: header first, then the tensors in order, as they come."""
+"""Writes checkpoints: header first, then the tensors in order, as they come.
 
+What is only copied is read before its turn, and all is hashed on the way.
+"""
+
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
 from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from ckptedit.errors import Incompatible
-from ckptedit.files.checkpoint import Checkpoint
-from ckptedit.files.edits import Edit, stored_bytes
-from ckptedit.files.feed import Kept, Tensor, feed
+from ckptedit.files.checkpoint import CHUNK, Checkpoint
+from ckptedit.files.dtypes import NewValues, stored_bytes
 from ckptedit.files.hashing import Hasher
 from ckptedit.files.header import Spec, TensorInfo
 from ckptedit.files.ledger import without_identity
 from ckptedit.files.names import escape
-from ckptedit.files.open_plan import Sink, open_plan
 from ckptedit.files.permission import check_output
 from ckptedit.files.plan import make_plan
+from ckptedit.files.sinks import Sink, open_plan
+
+AHEAD = 8  # pieces of CHUNK bytes that are read before they are written
+
+Buffer: TypeAlias = Any  # bytes, bytearray, memoryview, or a contiguous numpy array of any dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +36,31 @@ class Written:
     sha256: str  # of the tensor data, without the header
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A tensor that goes into an output as a checkpoint has it."""
+
+    checkpoint: Checkpoint
+    name: str
+
+    @property
+    def info(self) -> TensorInfo:
+        return self.checkpoint[self.name]
+
+    def read(self, room: memoryview, start: int) -> memoryview:
+        """The stored bytes from start on, as many as there is room for."""
+        piece = room[: min(len(room), self.info.nbytes - start)]
+        self.checkpoint.read_into(self.name, piece, start)
+        return piece
+
+
+Content: TypeAlias = Kept | Buffer | Iterable[Buffer]
+
+
 def write(
     target: str | Path,
     specs: Sequence[Spec | TensorInfo],
-    data: Iterable[Tensor],
+    data: Iterable[Content],
     metadata: Mapping[str, str],
     *,
     force: bool = False,
@@ -80,7 +114,7 @@ def _write_tensor(sink: Sink, spec: Spec | TensorInfo, pieces: Iterable[memoryvi
 def write_edited(
     target: str | Path,
     base: Checkpoint,
-    edits: Mapping[str, Edit],
+    edits: Mapping[str, NewValues],
     *,
     metadata: Mapping[str, str] | None = None,
     force: bool = False,
@@ -98,7 +132,7 @@ def write_edited(
     if unknown:
         raise Incompatible(f"{base.label} has no tensor {escape(min(unknown))}")
     kept = dict(base.metadata if metadata is None else metadata)
-    tensors: Iterator[Tensor] = (
+    tensors: Iterator[Content] = (
         stored_bytes(edits[name], base[name]) if name in edits else Kept(base, name)
         for name in base
     )
@@ -112,3 +146,44 @@ def write_edited(
         in_place=in_place,
         shard_size=shard_size,
     )
+
+
+def feed(tensors: Iterable[Content], hasher: Hasher) -> Iterator[memoryview | None]:
+    """The bytes of all tensors in pieces, with None after the last piece of each.
+
+    A piece may be overwritten as soon as the next one is asked for. The hasher's thread also reads
+    what is kept: so it hashes what its own core has at hand, and whoever writes the pieces does
+    nothing else. A tensor that is not kept is asked for its bytes when all before it is written.
+    Raises BadCheckpoint if a file was truncated or changed since it was opened.
+    """
+    rooms = cycle([memoryview(bytearray(CHUNK)) for _ in range(AHEAD)])
+    coming: deque[Future[memoryview] | None] = deque()
+    for tensor in tensors:
+        if isinstance(tensor, Kept):
+            for start in range(0, tensor.info.nbytes, CHUNK):
+                coming.append(hasher.adding(partial(tensor.read, next(rooms), start)))
+                yield from _arrived(coming, AHEAD - 1)
+            coming.append(None)
+            continue
+        yield from _arrived(coming, 0)
+        for buffer in _buffers(tensor):
+            with hasher.updating(buffer):
+                yield buffer
+        yield None
+    yield from _arrived(coming, 0)
+
+
+def _arrived(coming: deque[Future[memoryview] | None], left: int) -> Iterator[memoryview | None]:
+    """Takes from the front until no more than `left` are coming."""
+    while len(coming) > left:
+        first = coming.popleft()
+        yield None if first is None else first.result()
+
+
+def _buffers(tensor: Buffer | Iterable[Buffer]) -> Iterator[memoryview]:
+    if isinstance(tensor, bytes | bytearray | memoryview | np.ndarray):
+        tensor = [tensor]
+    for buffer in tensor:
+        if isinstance(buffer, np.ndarray):  # a memoryview of bfloat16, or of nothing, has no bytes
+            buffer = np.ascontiguousarray(buffer).reshape(-1).view(np.uint8).data
+        yield memoryview(buffer).cast("B")

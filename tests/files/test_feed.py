@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ckptedit.files import Checkpoint, Kept, Spec, write
-from ckptedit.files import feed as module
-from ckptedit.files.feed import feed
+from ckptedit.files import writer as module
 from ckptedit.files.hashing import Hasher
+from ckptedit.files.writer import feed
 
 CHUNK = 8  # bytes
 

@@ -9,7 +9,7 @@ import pytest
 
 from ckptedit.errors import BadCheckpoint, OutputExists, WriteFailed
 from ckptedit.files import Checkpoint, Spec, write
-from ckptedit.files.new_file import NewFile
+from ckptedit.files.publish import NewFile
 from tests.files.conftest import listing
 from tests.files.test_hazards import naming
 

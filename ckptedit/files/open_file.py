@@ -22,7 +22,7 @@ FOREIGN = {  # how other files begin -> what they are and what to do
 }
 
 
-class Source:
+class OpenFile:
     """An open file and its parsed header. Reads by position, so threads may share it."""
 
     def __init__(self, path: str | Path) -> None:

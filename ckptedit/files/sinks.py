@@ -1,0 +1,162 @@
+"""What an output is written into: files and folders that appear whole, or a stream.
+
+stdout, devices and FIFOs are written to as it comes.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO, Protocol
+
+from ckptedit.errors import WriteFailed
+from ckptedit.files.checkpoint import Checkpoint
+from ckptedit.files.layout import PICKLES, SUFFIX, inside
+from ckptedit.files.names import escape
+from ckptedit.files.permission import STDOUT, is_stream
+from ckptedit.files.plan import OutputPlan
+from ckptedit.files.publish import NewFile, errors_of, hidden_name, publish, sync_folder
+
+WEIGHTS = (SUFFIX, *PICKLES)
+
+
+class Sink(Protocol):
+    def write(self, buffer: memoryview) -> None:
+        """Writes all of the bytes."""
+
+
+@contextmanager
+def open_plan(plan: OutputPlan, *, replace: bool) -> Iterator[list[Sink]]:
+    """Yields one sink for each file of the plan. Raises WriteFailed and OutputExists.
+
+    After a clean exit the output is at plan.target; after any other there is nothing new.
+    """
+    if plan.like:
+        with _folder_like(plan.target, plan.like) as hidden:
+            moved = [hidden / file.path.relative_to(plan.target) for file in plan.files]
+            sizes = [file.size for file in plan.files]
+            with new_files(list(zip(moved, sizes, strict=True)), replace=False) as files:
+                yield list(files)
+    elif is_stream(plan.target):
+        with open_stream(plan.target) as stream:
+            yield [stream]
+    else:
+        sizes_of = [(file.path, file.size) for file in plan.files]
+        if plan.index is not None:
+            sizes_of.append((plan.target, len(plan.index)))
+        with new_files(sizes_of, replace=replace) as files:
+            yield list(files[: len(plan.files)])
+            if plan.index is not None:
+                files[-1].write(memoryview(plan.index))
+
+
+@contextmanager
+def _folder_like(target: Path, like: Checkpoint) -> Iterator[Path]:
+    """Yields a hidden folder with all that is in the folder of `like` but weights."""
+    with new_folder(target) as hidden:
+        for path in _companions(like):
+            copy = hidden / path.relative_to(like.path)
+            if path.is_dir():
+                copy.mkdir()
+            else:
+                shutil.copyfile(inside(like.path, path), copy)
+        yield hidden
+
+
+def _companions(like: Checkpoint) -> Iterator[Path]:
+    """The folders and files beside the weights: configs, tokenizers; folders before what they hold.
+
+    Hidden files stay behind, and so do weights that the checkpoint has in a better form. Those of a
+    component that is not part of it come along as they are: a safety checker that is a pickle.
+    """
+    known = {part.prefix.removesuffix(".") for part in like.layout.parts}
+    indexes = {index.path for index in like.layout.indexes.values()}
+    for path in sorted(like.path.rglob("*")):
+        inner = path.relative_to(like.path).parts
+        hidden = any(part.startswith(".") for part in inner)
+        weights = path.suffix in WEIGHTS or (".index" in path.suffixes and path not in indexes)
+        if not hidden and not (weights and (len(inner) == 1 or inner[0] in known)):
+            yield path
+
+
+@contextmanager
+def new_files(sizes: Sequence[tuple[Path, int]], *, replace: bool) -> Iterator[list[NewFile]]:
+    """Yields files to write to; after a clean exit all have their names, before that none.
+
+    sizes: path and bytes of each; replace: whether files that are there by then may be replaced
+    Where there are several, the last is the index of the others.
+    Raises WriteFailed if the disk is full or the folder read-only, and leaves nothing behind.
+    """
+    with errors_of(sizes[0][0]), _terminated_like_interrupted(), ExitStack() as stack:
+        files = []
+        for path, size in sizes:
+            files.append(NewFile(path, size))
+            stack.callback(files[-1].discard)
+        yield files
+        for file in files:
+            file.seal()
+        publish(files, replace)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yields a hidden folder that becomes `path` on a clean exit, and else disappears."""
+    import shutil
+
+    hidden = hidden_name(path.resolve())
+    with errors_of(path), _terminated_like_interrupted():
+        try:
+            hidden.mkdir()
+            yield hidden
+            hidden.rename(path.resolve())
+            sync_folder(path.resolve().parent)
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP unwind, as SIGINT does, so that `finally` can clean up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _exit)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+class Pipe:
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, buffer: memoryview) -> None:
+        while buffer.nbytes:
+            buffer = buffer[self._stream.write(buffer) :]
+
+
+@contextmanager
+def open_stream(target: str | Path) -> Iterator[Pipe]:
+    """Raises WriteFailed if the reader goes away or the device is full."""
+    try:
+        if str(target) == STDOUT:
+            yield Pipe(sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            return
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CLOEXEC), "wb", buffering=0) as device:
+            yield Pipe(device)
+    except OSError as error:
+        raise WriteFailed(f"{escape(target)}: {error.strerror or error}") from error
