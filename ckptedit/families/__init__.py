@@ -5,7 +5,7 @@ from ckptedit.families.family import Blocks, Family
 from ckptedit.families.kv import KV, kv_weights, lora_name
 from ckptedit.families.ldm import to_ldm
 from ckptedit.families.mini import MINI
-from ckptedit.families.roles import Role, block_role
+from ckptedit.families.roles import Role, block_role, is_index
 from ckptedit.families.sd1 import SD1
 from ckptedit.families.sd2 import SD2
 from ckptedit.families.sdxl import SDXL
@@ -26,6 +26,7 @@ __all__ = [
     "block_role",
     "blocks_of",
     "detect",
+    "is_index",
     "kv_weights",
     "layout",
     "lora_name",

@@ -68,12 +68,22 @@ ROLES = (  # the first that fits wins; before the pattern, what a name must hold
     ("", r"\blm_head\b", "head"),
 )
 
+INDICES = ("position_ids", "token_type_ids", "relative_position_index", "num_batches_tracked")
+
 STACKS = (  # numbered layers of other models: what precedes the number, the block's letter
     (r"\bdouble_blocks\.(\d+)\.", "D"),
     (r"\bsingle_(?:transformer_)?blocks\.(\d+)\.", "S"),
     (r"\bjoint_blocks\.(\d+)\.", "J"),
     (r"\b(?:layers?|h|blocks?|transformer_blocks)\.(\d+)\.", "L"),
 )
+
+
+def is_index(name: str) -> bool:
+    """Whether a tensor holds indices or counts, which some files store as floats.
+
+    Half of one and half of another is no index: they are copied, never computed with.
+    """
+    return name.endswith(INDICES)
 
 
 def block_role(name: str, *, layers: int = 2) -> Role:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ckptedit.deltas.fit import some
 from ckptedit.errors import BadCheckpoint, Incompatible
+from ckptedit.families import is_index
 from ckptedit.files import Checkpoint, decode_into, escape
 from ckptedit.files.dtypes import FLOATS, NATIVE
 from ckptedit.merging.scratch import Scratch
@@ -51,8 +52,8 @@ class Edit(Protocol):
     def fill(self, base: Checkpoint, name: str) -> Filler | None:
         """How to fill in its task vector of a tensor; None where it is zero throughout, or empty.
 
-        Raises Incompatible if the tensor has another shape, or is not of floats and has other
-        values; the same values in another dtype are no change.
+        Raises Incompatible if the tensor has another shape, or is not of floats or holds indices
+        and has other values; the same values in another dtype are no change.
         """
 
     def gram(self) -> NDArray[Any] | None:
@@ -99,7 +100,7 @@ class CheckpointEdit:
             )
         if not old.numel or same_bytes(base, self.checkpoint, name):
             return None
-        if not (is_float(old.dtype) and is_float(new.dtype)):
+        if is_index(name) or not (is_float(old.dtype) and is_float(new.dtype)):
             require_same_values(base, self.checkpoint, name)
             return None
         return self._wide(base, name) if "F64" in (old.dtype, new.dtype) else self._narrow(name)
@@ -140,19 +141,28 @@ def same_bytes(one: Checkpoint, other: Checkpoint, name: str) -> bool:
 
 
 def require_same_values(base: Checkpoint, edited: Checkpoint, name: str) -> None:
-    """Raises Incompatible unless a tensor holds the same numbers in both, in whatever dtypes."""
+    """Raises Incompatible unless a tensor holds the same numbers in both, in whatever dtypes.
+
+    Indices that an earlier merge left as fractions, 40.9997, count as what they were.
+    """
     old, new = base[name], edited[name]
     where = f"{old.dtype} in {base.label} and {new.dtype} in {edited.label}"
     if not {old.dtype, new.dtype} <= COMPARABLE:
         found = "with other bytes" if old.dtype == new.dtype else "which cannot be compared"
-    elif count := count_differing(base.values(name), edited.values(name)):
+    elif count := count_differing(*(_numbers(side, name) for side in (base, edited))):
         found = f"and {count} of {old.numel} values differ"
     else:
         return
+    rule = "indices cannot be merged" if is_index(name) else "only floats can be merged"
     raise Incompatible(
-        f"tensor {escape(name)} is {where}, {found}: only floats can be merged; "
+        f"tensor {escape(name)} is {where}, {found}: {rule}; "
         f"--keys '!{escape(name)}' leaves it as it is in {base.label}"
     )
+
+
+def _numbers(checkpoint: Checkpoint, name: str) -> NDArray[Any]:
+    values = checkpoint.values(name)
+    return np.rint(values) if is_index(name) and values.dtype.kind == "f" else values
 
 
 def count_differing(old: NDArray[Any], new: NDArray[Any]) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ckptedit.deltas import write_delta
 from ckptedit.errors import BadCheckpoint, BadParam, Incompatible, OutputExists, Overflow
 from ckptedit.files import Checkpoint, encode, ledger
 from ckptedit.merging import METHODS, copying, stack, stream
@@ -135,7 +136,7 @@ def test_an_integer_tensor_that_differs_is_an_error(run, make):
     with pytest.raises(Incompatible) as caught:
         run([other])
     assert "position_ids is I64 in " in str(caught.value)
-    assert "and 6 of 7 values differ: only floats can be merged" in str(caught.value)
+    assert "and 6 of 7 values differ: indices cannot be merged" in str(caught.value)
     assert "; --keys '!position_ids' leaves it as it is in " in str(caught.value)
     _, out = run([other], keys=["!position_ids"])
     assert stored(out)["position_ids"] == np.arange(7).tobytes()
@@ -332,3 +333,34 @@ def test_an_input_is_not_overwritten_unless_asked(base, edits):
     assert base.read_bytes() == before
     merge_files(base, edits, Target(base, in_place=True), Recipe())
     assert base.read_bytes() != before
+
+
+@pytest.mark.parametrize("as_edit", ["a checkpoint", "a delta"])
+@pytest.mark.parametrize("method", ["linear", "task", "ties"])
+def test_indices_stored_as_floats_keep_the_bases_bytes(make, tmp_path, method, as_edit):
+    """An earlier merge made 40.9997 of 41: half of that would be read as 40."""
+    ids, drifted = np.arange(77.0), np.arange(77.0) * 0.99999
+    base = make("with_ids", replace={"text.position_ids": ("F32", ids)})
+    files = [make(f"e{i}", i, {"text.position_ids": ("F32", drifted)}) for i in (1, 2)]
+    if as_edit == "a delta":
+        files = [delta_of(base, file) for file in files]
+    out = tmp_path / "out.safetensors"
+    merge_files(base, files, Target(out), Recipe(method=method))
+    assert stored(out)["text.position_ids"] == stored(base)["text.position_ids"]
+    assert stored(out)[KEY] != stored(base)[KEY]
+
+
+@pytest.mark.parametrize("as_edit", ["a checkpoint", "a delta"])
+def test_other_indices_are_refused_as_other_integers_are(make, tmp_path, as_edit):
+    base = make("with_ids", replace={"text.position_ids": ("F16", np.arange(7.0))})
+    edit = make("other", 1, {"text.position_ids": ("F16", np.arange(7.0)[::-1])})
+    edit = delta_of(base, edit) if as_edit == "a delta" else edit
+    with pytest.raises(Incompatible, match=r"text\.position_ids.* cannot be merged"):
+        merge_files(base, [edit], Target(tmp_path / "out"), Recipe(method="task"))
+
+
+def delta_of(base, edited):
+    path = edited.with_suffix(".delta.safetensors")
+    with Checkpoint(base) as before, Checkpoint(edited) as after:
+        write_delta(before, after, path)
+    return path
