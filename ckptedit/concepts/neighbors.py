@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ckptedit.concepts.lexicon import lexicon
+from ckptedit.concepts.names import distinct, normal
 from ckptedit.concepts.templates import NEUTRAL_FRAME
 from ckptedit.errors import BadParam
 from ckptedit.families import Family
@@ -49,23 +50,31 @@ def nearest(
 
     count: at most this many, 0 or more
 
-    Other names of a target are left out: those whose tokens contain its tokens in order, or are
-    contained in them ("Vincent van Gogh", "van gogh"), and those with a cosine above SYNONYM.
+    Other names of a target are left out: those that are spelled otherwise ("van-gogh"), those whose
+    tokens contain its tokens in order, or are contained in them ("Vincent van Gogh", "gogh"), and
+    those with a cosine above SYNONYM.
     """
     if count < 0:
         raise BadParam(f"neighbors must be 0 or more, not {count}")
-    wanted = [encoder.require_concept(target) for target in targets]
-    names = [
-        name
-        for name in dict.fromkeys(candidates)
-        if not any(_same_name(encoder.require_concept(name), target) for target in wanted)
-    ]
+    for target in targets:
+        encoder.require_concept(target)
+    names = without(encoder, candidates, targets)
     if not names or not count:
         return []
     cosines = cosine_matrix(encoder, names, targets).amax(dim=1)  # [n]
     found = [Neighbor(name, float(c)) for name, c in zip(names, cosines, strict=True)]
-    distinct = [neighbor for neighbor in found if neighbor.cosine <= SYNONYM]
-    return sorted(distinct, key=lambda neighbor: (-neighbor.cosine, neighbor.concept))[:count]
+    others = [neighbor for neighbor in found if neighbor.cosine <= SYNONYM]
+    return sorted(others, key=lambda neighbor: (-neighbor.cosine, neighbor.concept))[:count]
+
+
+def without(encoder: TextEncoder, candidates: Iterable[str], names: Iterable[str]) -> list[str]:
+    """The candidates, each once, that are not `same_concept` as any of the names."""
+    out = [(normal(name), encoder.tokens(name)) for name in names]
+    return [
+        word
+        for word in distinct(candidates)
+        if not any(_same((normal(word), encoder.tokens(word)), each) for each in out)
+    ]
 
 
 def cosine_matrix(encoder: TextEncoder, rows: Sequence[str], columns: Sequence[str]) -> Tensor:
@@ -75,13 +84,15 @@ def cosine_matrix(encoder: TextEncoder, rows: Sequence[str], columns: Sequence[s
 
 
 def same_concept(encoder: TextEncoder, a: str, b: str) -> bool:
-    """Whether two texts name one concept by their tokens: one contains the other."""
-    return _same_name(encoder.require_concept(a), encoder.require_concept(b))
+    """Whether two texts name one concept: one name, or the tokens of one within the other's."""
+    return not without(encoder, [a], [b])
 
 
-def _same_name(a: list[int], b: list[int]) -> bool:
-    short, long = sorted((a, b), key=len)
-    return any(long[i : i + len(short)] == short for i in range(len(long) - len(short) + 1))
+def _same(a: tuple[str, list[int]], b: tuple[str, list[int]]) -> bool:
+    """Of two names in their normal form, and as tokens."""
+    short, long = sorted((a[1], b[1]), key=len)
+    starts = range(len(long) - len(short) + 1) if short else range(0)
+    return a[0] == b[0] or any(long[i : i + len(short)] == short for i in starts)
 
 
 def readable_lexicon(encoder: TextEncoder, kind: str, family: Family | None = None) -> list[str]:

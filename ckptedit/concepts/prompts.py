@@ -1,14 +1,17 @@
 """The prompts of a request: to train away, to leave as they are, and only to measure with."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ckptedit.concepts.request import MEDIA, OTHER, Request
+from ckptedit.concepts.anchors import MEDIA
+from ckptedit.concepts.kinds import OTHER
+from ckptedit.concepts.names import is_named
+from ckptedit.concepts.request import Names, Request
 from ckptedit.concepts.targets import Target
 from ckptedit.concepts.templates import (
     ALONE_FRAMES,
     HELD_OUT_FRAMES,
+    KINDS,
     TRAIN_FRAMES,
     fill,
     prompts_for,
@@ -32,9 +35,12 @@ def pairs(target: Target, companions: Sequence[str]) -> list[Pair]:
     """
     with_others = prompts_for(target.concept, target.kind, companions) if companions else []
     if target.kind == "style" and target.anchor.lower() in MEDIA:
-        plain = f"a {target.anchor} of a {{object}}"
-        instead = [fill(plain, object=word) for word in companions for _ in TRAIN_FRAMES]
-        alone = [fill(plain, object="something")] * len(ALONE_FRAMES["style"])
+        plain = [
+            fill("a {style} of a {object}", style=target.anchor, object=word)
+            for word in (*companions, "something")
+        ]
+        instead = [prompt for prompt in plain[:-1] for _ in TRAIN_FRAMES]
+        alone = plain[-1:] * len(ALONE_FRAMES["style"])
     else:
         instead = prompts_for(target.anchor, target.kind, companions) if companions else []
         alone = prompts_for(target.anchor, target.kind)
@@ -43,31 +49,41 @@ def pairs(target: Target, companions: Sequence[str]) -> list[Pair]:
     return [Pair(*both) for both in (*found, *singles)]
 
 
+def wanted_pairs(request: Request) -> list[Pair]:
+    """The pairs of all targets, each with the companions of its kind."""
+    companions = request.companions
+    return [p for target in request.targets for p in pairs(target, companions[OTHER[target.kind]])]
+
+
 def retained_pairs(request: Request) -> list[Pair]:
     """Prompts that must go on as they are; earlier targets with their anchors."""
-    kind, other = request.kind, OTHER[request.kind]
+    retain, companions = request.retain, request.companions
     prompts = list(PLAIN)
-    for concept in request.retain:
-        prompts += prompts_for(concept, kind, request.companions[::2])
-    for companion in request.companions:
-        prompts += prompts_for(companion, other)
+    for kind in KINDS:
+        for concept in retain[kind]:
+            prompts += prompts_for(concept, kind, companions[OTHER[kind]][::2])
+    for kind in KINDS:
+        for companion in companions[kind]:
+            prompts += prompts_for(companion, kind)
     stay = [Pair(prompt, prompt) for prompt in prompts if not _names(prompt, request.targets)]
-    others = {kind: request.companions[::2], other: request.retain}  # what each kind is drawn with
-    again = [pair for target in request.earlier for pair in pairs(target, others[target.kind])]
+    # what the prompts of earlier targets are completed with; few, where the request brings none
+    company = {kind: companions[kind][::2] or retain[kind] for kind in KINDS}
+    again = [p for target in request.earlier for p in pairs(target, company[OTHER[target.kind]])]
     return stay + [pair for pair in again if not _names(pair.prompt, request.targets)]
 
 
-def held_out(concepts: Sequence[str], request: Request) -> list[str]:
-    """Prompts that name concepts of the request's kind, and that nothing is built from."""
-    company = request.companions[1::2] or request.companions
-    return [
-        prompt
-        for concept in concepts
-        for prompt in prompts_for(concept, request.kind, company, frames=HELD_OUT_FRAMES)
-    ]
+def held_out(concepts: Names, request: Request) -> list[str]:
+    """Prompts that name concepts, and that nothing is built from.
+
+    concepts: by kind, such as `request.wanted` or `request.retain`
+    """
+    prompts: list[str] = []
+    for kind, names in concepts.items():
+        others = request.companions[OTHER[kind]]
+        for name in names:
+            prompts += prompts_for(name, kind, others[1::2] or others, frames=HELD_OUT_FRAMES)
+    return prompts
 
 
 def _names(prompt: str, targets: Sequence[Target]) -> bool:
-    """Whether a prompt names a target: "a photo of a cat" does, if "Photo" is to be erased."""
-    words = (re.escape(target.concept.lower()) for target in targets)
-    return any(re.search(rf"(?<!\w){word}(?!\w)", prompt.lower()) for word in words)
+    return any(is_named(target.concept, prompt) for target in targets)

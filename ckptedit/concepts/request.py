@@ -1,48 +1,65 @@
-"""What is asked for: from the words of a command to concepts and anchors."""
+"""What is asked for: from the words of a command to concepts, kinds and anchors."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ckptedit.concepts.anchors import default_anchor
+from ckptedit.concepts.kinds import OTHER, kind_of
 from ckptedit.concepts.lexicon import lexicon
-from ckptedit.concepts.neighbors import nearest, same_concept
+from ckptedit.concepts.names import distinct, normal
+from ckptedit.concepts.neighbors import nearest, same_concept, without
 from ckptedit.concepts.targets import Target, erased
-from ckptedit.concepts.templates import anchor_for, require_kind
+from ckptedit.concepts.templates import KINDS, require_kind
 from ckptedit.errors import BadParam
 from ckptedit.families import Family
 from ckptedit.text.encoder import TextEncoder
 
-MEDIA = ("photo", "painting", "photograph", "drawing", "picture", "image", "artwork")
-COMPANIONS = 24  # concepts of the other kind that a prompt is completed with
-OTHER = {"style": "object", "object": "style"}
+COMPANIONS = 24  # concepts of a kind that prompts of the other kind are completed with
+
+Names = Mapping[str, tuple[str, ...]]  # kind -> concepts of that kind
 
 
 @dataclass(frozen=True)
 class Request:
     """What will be done.
 
-    targets:    to erase now; earlier: erased before, by the ledger
-    retain:     concepts of the same kind that must stay
-    companions: concepts of the other kind, which prompts are completed with and which stay too
+    targets:    to erase now, each with its kind and anchor; earlier: erased before, by the ledger
+    retain:     of the targets' kinds: concepts that must stay
+    companions: concepts that prompts of the other kind's targets are completed with; they stay too
     """
 
     targets: tuple[Target, ...]
     earlier: tuple[Target, ...]
-    retain: tuple[str, ...]
-    companions: tuple[str, ...]
+    retain: Names
+    companions: Names
 
     @property
     def kind(self) -> str:
-        return self.targets[0].kind
+        """ "style", "object", or "mixed" """
+        kinds = {target.kind for target in self.targets}
+        return kinds.pop() if len(kinds) == 1 else "mixed"
+
+    @property
+    def wanted(self) -> Names:
+        """The targets' names by kind."""
+        return {k: tuple(t.concept for t in self.targets if t.kind == k) for k in KINDS}
+
+    @property
+    def retained(self) -> tuple[str, ...]:
+        """`retain` without the kinds."""
+        return tuple(name for kind in KINDS for name in self.retain[kind])
 
 
 @dataclass(frozen=True)
 class Wish:
     """What the user said.
 
-    kind: "style", "object" or "auto"; anchor "": the default one; lexicon: a file of concepts to
-    look for neighbours in and to leave alone, with [style] and [object] sections
+    kind:    "style", "object" or "auto": each concept's own
+    anchor:  "": the default one
+    lexicon: a file of concepts to look for neighbours in and to leave alone, with [style] and
+             [object] sections
     """
 
     concepts: Sequence[str]
@@ -58,109 +75,93 @@ def resolve(
 ) -> Request:
     """Fills in what the user left open. Raises BadParam for what cannot be meant."""
     concepts, asked = (
-        tuple(dict.fromkeys(word.strip() for word in words))
-        for words in (wish.concepts, wish.retain)
+        distinct(word.strip() for word in words) for words in (wish.concepts, wish.retain)
     )
     if not concepts:
         raise BadParam("name at least one concept to erase")
     for concept in (*concepts, *asked, *([wish.anchor] if wish.anchor else [])):
         encoder.require_concept(concept)
-    kind = find_kind(concepts, encoder, family) if wish.kind == "auto" else wish.kind
-    require_kind(kind)
-    _refuse_overlap(concepts, wish, encoder)
-    before = tuple(
+    if wish.kind != "auto":
+        require_kind(wish.kind)
+    kinds = {
+        concept: kind_of(concept, encoder, family) if wish.kind == "auto" else wish.kind
+        for concept in concepts
+    }
+    before = erased(ledger)
+    _refuse_overlap(concepts, asked, wish.anchor, before, encoder)
+    earlier = tuple(
         target
-        for target in erased(ledger)
+        for target in before
         if not any(same_concept(encoder, target.concept, concept) for concept in concepts)
     )
-    gone = {target.concept.lower() for target in before}
-    retain, companions = _what_stays(asked, concepts, kind, wish, encoder, family, gone)
+    gone = [*(target.concept for target in before), *concepts]
+    retain, companions = _what_stays(asked, kinds, wish, encoder, family, gone)
     targets = tuple(
-        Target(c, kind, wish.anchor or default_anchor(c, concepts, kind, encoder, family, gone))
-        for c in concepts
+        Target(c, kind, wish.anchor or default_anchor(c, kind, encoder, family, gone))
+        for c, kind in kinds.items()
     )
-    return Request(targets, before, retain, companions)
+    return Request(targets, earlier, retain, companions)
 
 
 def _what_stays(
     asked: Sequence[str],
-    concepts: Sequence[str],
-    kind: str,
+    kinds: Mapping[str, str],
     wish: Wish,
     encoder: TextEncoder,
     family: Family,
-    gone: Collection[str],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Retained concepts of the targets' kind, with the nearest ones; companions of the other."""
-    mine, theirs = (
-        {word.lower(): word for word in lexicon(each, family) if word.lower() not in gone}
-        for each in (kind, OTHER[kind])
-    )
-    taken = {word.lower() for word in (*asked, wish.anchor)}
-    near = [word for lower, word in mine.items() if lower not in taken]
-    found = nearest(encoder, concepts, near, count=wish.neighbors)
-    company = [word for word in asked if word.lower() in theirs and word.lower() not in mine]
-    retain = [word for word in asked if word not in company] + [n.concept for n in found]
-    others = list(theirs.values())
-    step = max(1, len(others) // COMPANIONS)
-    companions = dict.fromkeys([*company, *others[::step]][:COMPANIONS])
-    return tuple(retain), tuple(companions)
+    gone: Sequence[str],
+) -> tuple[Names, Names]:
+    """Retained concepts of the targets' kinds, with the nearest ones; companions of the others.
+
+    asked: to retain; kinds: of the targets; gone: names of what is, or was, erased
+    """
+    known = {
+        kind: {normal(word): word for word in without(encoder, lexicon(kind, family), gone)}
+        for kind in KINDS
+    }
+    targets = {kind: [c for c, k in kinds.items() if k == kind] for kind in KINDS}
+    named: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for word in asked:  # what no lexicon knows is taken to be of the first target's kind
+        mine = next(iter(kinds.values()))
+        named[OTHER[mine] if _is_only(normal(word), OTHER[mine], known) else mine].append(word)
+    retain: dict[str, tuple[str, ...]] = dict.fromkeys(KINDS, ())
+    companions = dict(retain)
+    taken = {normal(word) for word in (*asked, wish.anchor)}
+    for kind in KINDS:
+        if targets[kind]:
+            near = [word for form, word in known[kind].items() if form not in taken]
+            found = nearest(encoder, targets[kind], near, count=wish.neighbors)
+            retain[kind] = (*named[kind], *(neighbor.concept for neighbor in found))
+        if targets[OTHER[kind]]:
+            others = list(known[kind].values())
+            spread = others[:: max(1, len(others) // COMPANIONS)]
+            company = named[kind] if not targets[kind] else []
+            most = max(COMPANIONS, len(company))
+            companions[kind] = tuple(distinct([*company, *spread])[:most])
+    return retain, companions
 
 
-def default_anchor(
-    concept: str,
-    targets: Sequence[str],
-    kind: str,
+def _is_only(form: str, kind: str, known: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether the lexicon has a name as this kind and as no other."""
+    return form in known[kind] and form not in known[OTHER[kind]]
+
+
+def _refuse_overlap(
+    concepts: Sequence[str],
+    asked: Sequence[str],
+    anchor: str,
+    before: Sequence[Target],
     encoder: TextEncoder,
-    family: Family,
-    gone: Collection[str],
-) -> str:
-    """A style's medium; an object's nearest neighbour that is not erased itself.
-
-    gone: names of what was erased before, in lower case
-    Raises BadParam if there is none but the concept itself.
-    """
-    usual = [anchor_for(kind, family.name)]
-    if kind == "style":
-        choices = [*usual, *MEDIA]
-    else:
-        out = {*gone, *(target.lower() for target in targets)}
-        known = [word for word in lexicon(kind, family) if word.lower() not in out]
-        choices = [n.concept for n in nearest(encoder, [concept], known, count=1)] + usual
-    for choice in choices:
-        if not same_concept(encoder, concept, choice):
-            return choice
-    raise BadParam(f"there is no anchor for {concept!r} but itself; name one with --anchor")
-
-
-def find_kind(concepts: Sequence[str], encoder: TextEncoder, family: Family) -> str:
-    """Style or object: by the lexicon if it has the concept, else as most of its neighbours are.
-
-    Raises BadParam if it cannot be told, or if the concepts are of both kinds.
-    """
-    kinds = {concept: _kind_of(concept, encoder, family) for concept in concepts}
-    if len(set(kinds.values())) > 1:
-        named = ", ".join(f"{concept!r} ({kind})" for concept, kind in kinds.items())
-        raise BadParam(f"these are of two kinds: {named}; erase one at a time, or say --kind")
-    return kinds[concepts[0]]
-
-
-def _kind_of(concept: str, encoder: TextEncoder, family: Family) -> str:
-    lists = {kind: {word.lower() for word in lexicon(kind, family)} for kind in OTHER}
-    listed = [kind for kind, words in lists.items() if concept.lower() in words]
-    if len(listed) == 1:
-        return listed[0]
-    near = nearest(encoder, [concept], sorted(lists["style"] | lists["object"]), count=5)
-    votes = sum(1 if neighbor.concept in lists["style"] else -1 for neighbor in near)
-    if not votes:
-        raise BadParam(f"cannot tell whether {concept!r} is a style or an object; say --kind")
-    return "style" if votes > 0 else "object"
-
-
-def _refuse_overlap(concepts: Sequence[str], wish: Wish, encoder: TextEncoder) -> None:
+) -> None:
     for concept in concepts:
-        for kept in wish.retain:
+        for kept in asked:
             if same_concept(encoder, concept, kept):
                 raise BadParam(f"{kept!r} cannot be retained: it names the target {concept!r}")
-        if wish.anchor and same_concept(encoder, concept, wish.anchor):
-            raise BadParam(f"the anchor {wish.anchor!r} names the target {concept!r} itself")
+        if anchor and same_concept(encoder, concept, anchor):
+            raise BadParam(f"the anchor {anchor!r} names the target {concept!r} itself")
+    for target in before:
+        for kept in asked:
+            if same_concept(encoder, target.concept, kept):
+                raise BadParam(f"{kept!r} cannot be retained: {target.concept!r} was erased before")
+        if anchor and same_concept(encoder, target.concept, anchor):
+            raise BadParam(f"the anchor {anchor!r} cannot be drawn: {target.concept!r} was erased")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ckptedit.concepts.names import normal
 from ckptedit.concepts.templates import KINDS
 from ckptedit.errors import BadCheckpoint
 
@@ -18,7 +19,7 @@ class Target:
 
 
 def erased(ledger: Sequence[Mapping[str, Any]]) -> list[Target]:
-    """The targets of all erasures in a ledger, oldest first, each once.
+    """The targets of all erasures in a ledger, oldest first, each once under its last spelling.
 
     Those of merged checkpoints count, those of a delta that was taken out again do not. Raises
     BadCheckpoint if an entry is malformed.
@@ -34,9 +35,9 @@ def _standing(ledger: Sequence[Mapping[str, Any]]) -> list[Target]:
     for line in ledger:
         for undone in line.get("taken_out", []):
             for target in _targets(undone):
-                found.pop(target.concept, None)
+                found.pop(normal(target.concept), None)
         for target in _targets(line):
-            found[target.concept] = target
+            found[normal(target.concept)] = target
     return list(found.values())
 
 

@@ -78,13 +78,23 @@ def prompts_for(
 
 
 def fill(frame: str, *, style: str = "", object: str = "") -> str:
-    """Puts words into a frame, with "an" before a vowel.
+    """Puts words into a frame; its own "a" before them is fitted to each, theirs are left alone.
 
-    >>> fill("a {object} in {style} style", style="Monet", object="owl")
-    'an owl in Monet style'
+    >>> fill("a {object} in {style} style", style="Vitamin A", object="owl")
+    'an owl in Vitamin A style'
+    >>> fill("a photo of a {object}", object="the Joker")
+    'a photo of the Joker'
     """
-    text = frame.format(style=style, object=object)
-    return re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", text)
+    words = {"style": style, "object": object}
+
+    def put(hole: re.Match[str]) -> str:
+        article, word = hole[1] or "", words[hole[2]]
+        if article and word.lower().startswith(("a ", "an ", "the ")):
+            return word
+        vowel = article and word[:1].lower() in tuple("aeiou")
+        return f"{article[:1]}n {word}" if vowel else f"{article}{word}"
+
+    return re.sub(r"(\b[Aa] )?\{(style|object)\}", put, frame)
 
 
 def require_kind(kind: str) -> None:

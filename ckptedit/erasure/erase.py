@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ckptedit.concepts.prompts import held_out, pairs, retained_pairs
+from ckptedit.concepts.prompts import held_out, retained_pairs, wanted_pairs
 from ckptedit.concepts.request import Request, Wish, resolve
 from ckptedit.deltas import Made, Making, write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
@@ -50,7 +50,7 @@ class Erasure:
         return {
             "concepts": [target.concept for target in self.request.targets],
             "targets": [asdict(target) for target in self.request.targets],
-            "retain": list(self.request.retain),
+            "retain": list(self.request.retained),
         }
 
 
@@ -148,7 +148,7 @@ def prepare(
 ) -> tuple[Setting, Callable[[Generator], Tensor]]:
     """Fills the bank; returns what guards may know, and the loss of a batch."""
     objective = OBJECTIVES[options.objective]
-    wanted = [pair for target in request.targets for pair in pairs(target, request.companions)]
+    wanted = wanted_pairs(request)
     kept = retained_pairs(request)
     size = {"pictures": options.pictures, "moments": options.moments, "seed": options.seed}
     rows = fill(model, wanted, **size, track=track)
@@ -184,7 +184,7 @@ def _counted(model: Model, request: Request, options: Options, prompts: Sequence
     length = model.text.max_length
     if options.tokens == "all":
         return torch.ones(len(prompts), length, dtype=torch.bool)
-    names = [*request.retain, *(target.concept for target in request.earlier)]
+    names = [*request.retained, *(target.concept for target in request.earlier)]
     counted = torch.zeros(len(prompts), length, dtype=torch.bool)
     for row, prompt in enumerate(prompts):
         for name in names:
@@ -205,7 +205,7 @@ def _report(
 ) -> Erasure:
     target, retain = (
         model.text.encode(held_out(names, request) or ["", "a photo"]).hidden
-        for names in ([t.concept for t in request.targets], request.retain)
+        for names in (request.wanted, request.retain)
     )
     return Erasure(
         request=request,

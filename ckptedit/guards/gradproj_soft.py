@@ -19,8 +19,9 @@ from ckptedit.subspaces.subspace import second_moment, soft_directions
 
 # As measured on mini. A larger ridge gives the target more room with less drift, and reaches more
 # of what the moment does not contain: styles that no guard was shown then suffer in a sequence. An
-# object shares more of its tokens' energy with the rest, and survives with the ridge of a style.
-RIDGES = {"style": 1e-3, "object": 3e-2}
+# object, alone or beside a style, shares more of its tokens' energy with the rest, and survives
+# with the ridge of a style.
+RIDGES = {"style": 1e-3, "object": 3e-2, "mixed": 3e-2}
 
 
 class GradProjSoft(Guard):

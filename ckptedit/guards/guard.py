@@ -16,7 +16,7 @@ SAME = 1e-5  # sine of the angle up to which a direction counts as inside a subs
 class Setting:
     """What is known before the first step.
 
-    kind:    of what is to be erased, "style" or "object"
+    kind:    of what is to be erased, "style", "object" or "mixed"
     target:  [n, L, d], token embeddings of prompts that name what is to be erased
     retain:  [m, L, d], of prompts that name what must stay (m may be 0), earlier targets included
     keep:    positions whose embeddings count, bool [m, L] for `retain`: all, or the concepts' words

@@ -39,6 +39,12 @@ def test_a_becomes_an_before_a_vowel() -> None:
     )
 
 
+def test_words_that_are_put_in_a_frame_stay_as_they_are() -> None:
+    assert fill("a {object}", object="Vitamin A oil") == "a Vitamin A oil"
+    assert fill("a {object} by {style}", style="A Oda", object="{style}") == "a {style} by A Oda"
+    assert fill("a photo of a {object}", object="the Joker") == "a photo of the Joker"
+
+
 def test_prompts_hold_the_concept_with_every_companion_in_every_frame() -> None:
     frames = ["{object}, {style}", "{style} {object}"]
     prompts = prompts_for("Monet", "style", ["cat", "owl"], frames=frames)

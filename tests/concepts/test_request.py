@@ -1,0 +1,93 @@
+"""From words to a request: what is erased, what stays, what stands in."""
+
+import pytest
+
+from ckptedit.concepts import lexicon
+from ckptedit.concepts.request import Request, Wish, resolve
+from ckptedit.errors import BadParam
+from ckptedit.families import MINI, SD1
+from ckptedit.families.mini import CHECKPOINT
+from ckptedit.files import Checkpoint
+from ckptedit.text import TextEncoder, load_text_encoder
+
+
+@pytest.fixture(scope="module")
+def trained() -> TextEncoder:
+    return load_text_encoder(Checkpoint(CHECKPOINT), MINI)
+
+
+def earlier(concept: str, kind: str, anchor: str) -> dict[str, object]:
+    target = {"concept": concept, "kind": kind, "anchor": anchor}
+    return {"operation": "erase", "concepts": [concept], "targets": [target]}
+
+
+def asked(trained: TextEncoder, *concepts: str, ledger: object = (), **more: object) -> Request:
+    return resolve(Wish(concepts, **more), trained, MINI, ledger)  # type: ignore[arg-type]
+
+
+def test_each_target_has_its_own_kind_anchor_and_neighbours(trained: TextEncoder) -> None:
+    request = asked(trained, "Van Gogh", "Cat", neighbors=12)
+    assert request.kind == "mixed"
+    assert [(t.concept, t.kind, t.anchor) for t in request.targets] == [
+        ("Van Gogh", "style", "photo"),
+        ("Cat", "object", asked(trained, "Cat").targets[0].anchor),
+    ]
+    for kind, alone in (("style", "Van Gogh"), ("object", "Cat")):
+        assert request.retain[kind] == asked(trained, alone, neighbors=12).retain[kind]
+        assert len(request.retain[kind]) == 12
+    assert request.retained == (*request.retain["style"], *request.retain["object"])
+
+
+def test_companions_are_of_the_other_kind_and_never_a_target(trained: TextEncoder) -> None:
+    style = asked(trained, "Monet")
+    assert style.kind == "style" and not style.retain["object"] and not style.companions["style"]
+    assert "Cat" in style.companions["object"]
+    both = asked(trained, "Monet", "Cat")
+    assert "Cat" not in both.companions["object"] and "Monet" not in both.companions["style"]
+
+
+def test_what_is_to_stay_is_sorted_by_kind_and_none_is_dropped(trained: TextEncoder) -> None:
+    many = [f"thing {i}" for i in range(30)]
+    request = asked(trained, "Monet", retain=["Cat", "neon", *many], neighbors=0)
+    assert request.retain["style"] == ("neon", *many)
+    assert request.companions["object"][0] == "Cat"
+    objects = lexicon("object")[:30]
+    wish = Wish(["Monet"], "style", retain=objects, neighbors=0)
+    assert resolve(wish, trained, SD1, []).companions["object"] == objects
+
+
+def test_an_anchor_is_never_what_was_erased_whatever_its_spelling(trained: TextEncoder) -> None:
+    anchor = asked(trained, "Cat").targets[0].anchor
+    ledger = [earlier(f"the {anchor.upper()}", "object", "Tree")]
+    request = asked(trained, "Cat", ledger=ledger)
+    assert request.targets[0].anchor != anchor
+    assert anchor not in request.retained and anchor not in request.companions["object"]
+    photo = [earlier("photo", "style", "painting")]
+    assert asked(trained, "Monet", ledger=photo).targets[0].anchor == "painting"
+    assert asked(trained, "Monet", "Photo").targets[0].anchor == "painting"
+
+
+def test_a_target_that_was_erased_before_is_erased_again_and_not_rehearsed(
+    trained: TextEncoder,
+) -> None:
+    ledger = [earlier("van-gogh", "style", "photo"), earlier("Neon", "style", "photo")]
+    request = asked(trained, "Van Gogh", ledger=ledger)
+    assert [target.concept for target in request.earlier] == ["Neon"]
+    assert "Neon" not in request.retained
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"retain": ["van_gogh"]}, "cannot be retained"),
+        ({"retain": ["the FISH"]}, "erased before"),
+        ({"anchor": "Van-Gogh"}, "names the target"),
+        ({"anchor": "the fish"}, "'Fish' was erased"),
+        ({"kind": "mood"}, "no kind of concept"),
+    ],
+)
+def test_contradictions_are_refused(trained: TextEncoder, options: dict, said: str) -> None:
+    with pytest.raises(BadParam, match=said):
+        asked(trained, "Van Gogh", ledger=[earlier("Fish", "object", "Key")], **options)
+    with pytest.raises(BadParam, match="at least one"):
+        asked(trained)
