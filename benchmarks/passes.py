@@ -15,8 +15,8 @@ def passes(data: Path, runs: int, subset: bool) -> Iterator[str]:
 
     from ckptedit.files import decode_into, dtypes, encode
     from ckptedit.files.dtypes import encode_into
-    from ckptedit.merging import agreement
     from ckptedit.merging.arrays import ArrayStack
+    from ckptedit.merging.methods import ties_agreement as agreement
     from ckptedit.merging.methods.ties import ties
     from ckptedit.merging.stack import Stretch
 

@@ -13,7 +13,7 @@ STEPS = {  # what is timed -> what it is, indented below what it is a part of
     "stream.Stream._prepare": "rank",
     "ranks.cut_at": "  of it: the k-th largest",
     "stream.Stream._run": "merge",
-    "agreement.Agreement.merge": "  of it: trim, vote, mean",
+    "ties_agreement.Agreement.merge": "  of it: trim, vote, mean",
     "stream.inner_products": "  of it: norms and cosines",
     "stream.encode_into": "  of it: encode",
     "publish.NewFile.write": "write",
@@ -24,8 +24,7 @@ STEPS = {  # what is timed -> what it is, indented below what it is a part of
 def steps(data: Path, runs: int, subset: bool) -> Iterator[str]:
     """Nanoseconds per entry of the output, of one merge; runs does not count."""
     from ckptedit.files import Checkpoint
-    from ckptedit.merging.recipe import Recipe
-    from ckptedit.merging.run import Target, merge
+    from ckptedit.merging import merge
 
     inputs = [data / f"{name}.safetensors" for name in ("base", "tuned1", "tuned2", "tuned3")]
     apart("benchmarks.merge:make", inputs, subset)
@@ -33,7 +32,7 @@ def steps(data: Path, runs: int, subset: bool) -> Iterator[str]:
     for name, title in STEPS.items():
         time_it(name, title, spent)
     out = data / "steps.safetensors"
-    merge(inputs[0], inputs[1:], Target(out, force=True), Recipe(threads=1))
+    merge(inputs[0], inputs[1:], out, force=True, threads=1)
     with Checkpoint(out) as written:
         entries = sum(written[name].numel for name in written)
     out.unlink()
@@ -43,10 +42,13 @@ def steps(data: Path, runs: int, subset: bool) -> Iterator[str]:
 def time_it(name: str, title: str, spent: dict[str, float]) -> None:
     """Puts a timer around a function or method: "module.function", "module.Class.method"."""
     from ckptedit.files import checkpoint, publish
-    from ckptedit.merging import agreement, ranks, stream
+    from ckptedit.merging import stream
+    from ckptedit.merging.arithmetic import ranks
+    from ckptedit.merging.methods import ties_agreement
 
     modules = {
-        m.__name__.rpartition(".")[2]: m for m in (checkpoint, publish, agreement, ranks, stream)
+        m.__name__.rpartition(".")[2]: m
+        for m in (checkpoint, publish, ties_agreement, ranks, stream)
     }
     first, *path, last = name.split(".")
     owner: Any = modules[first]

@@ -1,7 +1,6 @@
 """`ckptedit merge`: several edits of one base in one checkpoint."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer import Argument, Option
@@ -22,11 +21,10 @@ from ckptedit.cli.options import (
 from ckptedit.cli.output import as_json, default_output, say, tracker
 from ckptedit.cli.sizes import as_bytes
 from ckptedit.errors import BadParam
-from ckptedit.merging import METHODS
+from ckptedit.merging.methods import METHODS
 
 if TYPE_CHECKING:
-    from ckptedit.merging.recipe import Recipe
-    from ckptedit.merging.run import Merged
+    from ckptedit.merging.recipe import Extra
 
 
 def merge(
@@ -102,42 +100,36 @@ def merge(
 
     Example: ckptedit merge base.safetensors vangogh.safetensors monet.safetensors --method ties
     """
-    from ckptedit.merging.run import Target
-    from ckptedit.merging.run import merge as run
+    from ckptedit.merging import merge as run
+    from ckptedit.merging.blocks import parse_blocks
 
     named = {"density": density, "trim_scope": trim_scope, "vote": vote, "compat": ties_compat}
-    recipe = resolve(
-        named, param, method=method, weights=weight or (), scale=scale, keys=keys or (),
-        extra=extra, saturate=saturate, allow_nonfinite=allow_nonfinite, seed=seed,
-        threads=threads, blocks=block,
-    )  # fmt: skip
     target = output or default_output(base, "merge")
     if json and str(target) == "-":
         raise BadParam("--json and -o - both want stdout")
-    report = run(
-        base, edits, Target(target, force, in_place, shard_size), recipe, track=tracker(quiet)
-    )
-    for note in [] if quiet else report.notes:
+    merged = run(
+        base, edits, target, method=method, params=hyperparameters(named, param, seed),
+        weights=weight or (), scale=scale, blocks=parse_blocks(block or ()), keys=keys or (),
+        extra=cast("Extra", extra), saturate=saturate, allow_nonfinite=allow_nonfinite, seed=seed,
+        threads=threads, force=force, in_place=in_place, shard_size=shard_size,
+        track=tracker(quiet),
+    )  # fmt: skip
+    for note in [] if quiet else merged.notes:
         say(f"note: {note}")
     if str(target) != "-":
-        typer.echo(as_json(as_report(report)) if json else report.path)
+        typer.echo(as_json(merged.as_dict()) if json else merged.path)
 
 
-def resolve(named: dict[str, Any], param: Strings, *, blocks: Strings, **settings: Any) -> "Recipe":
-    """The recipe that the options stand for."""
-    from ckptedit.merging.blocks import parse_blocks
-    from ckptedit.merging.recipe import Recipe
+def hyperparameters(named: dict[str, Any], param: Strings, seed: int | None) -> dict[str, Any]:
+    """The method's parameters: those that have an option of their own, and those of -p.
+
+    seed: by its option. Raises BadParam if one is given twice.
+    """
     from ckptedit.params import assignments
 
     given = {name: value for name, value in named.items() if value is not None}
     params = assignments(param or ())
-    for name, value in (given | {"seed": settings["seed"]}).items():
+    for name, value in (given | {"seed": seed}).items():
         if name in params and value is not None:
             raise BadParam(f"{name} is given twice: {value} by its option, {params[name]} by -p")
-    return Recipe(params=given | params, blocks=parse_blocks(blocks or ()), **settings)
-
-
-def as_report(merged: "Merged") -> dict[str, Any]:
-    """The report with the names that JSON readers rely on."""
-    fields = asdict(merged)
-    return {"output": str(fields.pop("path")), **fields.pop("options"), **fields}
+    return given | params

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ckptedit.files import ledger
-from ckptedit.files.checkpoint import Checkpoint
+from ckptedit.files.checkpoint import Checkpoint, opened
 from ckptedit.files.header import Header, Spec, TensorInfo, pack_header, parse_header
 from ckptedit.files.names import escape
 from ckptedit.files.permission import check_output
@@ -52,6 +52,7 @@ __all__ = [
     "escape",
     "ledger",
     "number_type",
+    "opened",
     "pack_header",
     "parse_header",
     "stored_bytes",

@@ -5,6 +5,7 @@ folder the component's name comes first: `unet.conv_in.weight`, `text_encoder_2.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,3 +175,13 @@ class Checkpoint(Mapping[str, TensorInfo]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def opened(checkpoint: str | Path | Checkpoint) -> Iterator[Checkpoint]:
+    """An open checkpoint as it is; one by name opened, and closed in the end."""
+    if isinstance(checkpoint, Checkpoint):
+        yield checkpoint
+        return
+    with Checkpoint(checkpoint) as found:
+        yield found

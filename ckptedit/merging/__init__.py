@@ -1,39 +1,27 @@
-"""Merging: deltas to a delta.
+"""Merging: edits of one base to one checkpoint.
 
-A merge method looks at the task vectors of one tensor as often as it must, and returns the function
-that merges a stretch of them (`stack.py` has the words). To add one: write its file, and add its
-line below.
+`methods/` has a file for each method, `arithmetic/` what they share; `stack.py` has the words. All
+else here reads, streams, writes and tells.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ckptedit.registry import Registry
+from ckptedit.merging.methods import METHODS
 
-METHODS = Registry(
-    "merge method",
-    {
-        "linear": "ckptedit.merging.methods.linear:linear",
-        "task": "ckptedit.merging.methods.task:task",
-        "ties": "ckptedit.merging.methods.ties:ties",
-        "dare": "ckptedit.merging.methods.dare:dare",
-        "della": "ckptedit.merging.methods.della:della",
-        "breadcrumbs": "ckptedit.merging.methods.breadcrumbs:breadcrumbs",
-        "slerp": "ckptedit.merging.methods.slerp:slerp",
-        "model-stock": "ckptedit.merging.methods.model_stock:model_stock",
-        "add-difference": "ckptedit.merging.methods.add_difference:add_difference",
-        "fuse": "ckptedit.merging.methods.fuse:fuse",
-    },
-)
+if TYPE_CHECKING:
+    from ckptedit.merging.arrays import ArrayStack, merge_arrays
+    from ckptedit.merging.report import Merged
+    from ckptedit.merging.run import merge
 
 PUBLIC = {
     "ArrayStack": "ckptedit.merging.arrays",
-    "Recipe": "ckptedit.merging.recipe",
-    "Target": "ckptedit.merging.run",
-    "merge_arrays": "ckptedit.merging.arrays",
-    "merge_checkpoints": "ckptedit.merging.run",
+    "Merged": "ckptedit.merging.report",
     "merge": "ckptedit.merging.run",
+    "merge_arrays": "ckptedit.merging.arrays",
 }
+
+__all__ = ["METHODS", "PUBLIC", "ArrayStack", "Merged", "merge", "merge_arrays"]
 
 
 def __getattr__(name: str) -> Any:

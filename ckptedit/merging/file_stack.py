@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ckptedit.errors import BadCheckpoint
 from ckptedit.files import Checkpoint, decode_into, escape
-from ckptedit.merging.edits import Edit, Filler, read_float64, refuse_nonfinite
 from ckptedit.merging.scratch import Scratch
 from ckptedit.merging.stack import Array, Model, Stack, Stretch, Tally
+from ckptedit.merging.task_vectors import Filler, TaskVectors, read_float64, refuse_nonfinite
 
 
 @dataclass(eq=False)
@@ -24,7 +24,7 @@ class Inputs:
     """
 
     base: Checkpoint
-    edits: Sequence[Edit]
+    edits: Sequence[TaskVectors]
     weights: tuple[float, ...]
     model: Model
     tally: Tally = field(default_factory=Tally)

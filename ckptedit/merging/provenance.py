@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ckptedit.files import Checkpoint, ledger
-from ckptedit.merging.edits import Edit, is_float
 from ckptedit.merging.recipe import Recipe
 from ckptedit.merging.stream import Stream
+from ckptedit.merging.task_vectors import TaskVectors, is_float
 
 Line = Mapping[str, Any]  # an entry of a ledger
 
@@ -47,7 +47,9 @@ def ledger_line(recipe: Recipe, stream: Stream, digests: Sequence[str]) -> dict[
     return ledger.entry("merge", options, digests[0], seed=seed, **facts)
 
 
-def strongest(edit: Edit, share: float, base: Checkpoint, scales: Mapping[str, float]) -> float:
+def strongest(
+    edit: TaskVectors, share: float, base: Checkpoint, scales: Mapping[str, float]
+) -> float:
     """What an edit is multiplied by in the tensor where that is largest; 0 if it is in none."""
     found = {
         share * scales[name]

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ckptedit.errors import BadParam, Incompatible
-from ckptedit.merging import METHODS
 from ckptedit.merging.arrays import ArrayStack, merge_arrays
 from ckptedit.merging.blocks import expand
+from ckptedit.merging.methods import METHODS
 from ckptedit.params import defaults, hyperparameters, typed
 
 Extra = Literal["error", "keep", "drop"]

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from ckptedit.deltas.fit import some
 from ckptedit.errors import Incompatible
 from ckptedit.files import Checkpoint, Kept, escape
-from ckptedit.merging.edits import Edit, same_bytes
 from ckptedit.merging.recipe import Extra
+from ckptedit.merging.task_vectors import TaskVectors, same_bytes
 
 
-def stray_tensors(base: Checkpoint, edits: Sequence[Edit], extra: Extra) -> list[Kept]:
+def stray_tensors(base: Checkpoint, edits: Sequence[TaskVectors], extra: Extra) -> list[Kept]:
     """The tensors to be added to the output, in the order of the edits.
 
     Raises Incompatible if there are any and extra is "error", if two edits have different ones of
@@ -42,7 +42,7 @@ def stray_tensors(base: Checkpoint, edits: Sequence[Edit], extra: Extra) -> list
     return [Kept(source, name) for name, source in found.items()]
 
 
-def notes_on(base: Checkpoint, edits: Sequence[Edit], extra: Extra) -> list[str]:
+def notes_on(base: Checkpoint, edits: Sequence[TaskVectors], extra: Extra) -> list[str]:
     """What was missing or left over, one line for each edit concerned."""
     notes = []
     for edit in edits:
@@ -55,5 +55,5 @@ def notes_on(base: Checkpoint, edits: Sequence[Edit], extra: Extra) -> list[str]
     return notes
 
 
-def unknown_to(base: Checkpoint, edit: Edit) -> list[str]:
+def unknown_to(base: Checkpoint, edit: TaskVectors) -> list[str]:
     return [name for name in edit.names() if name not in base]

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from ckptedit.errors import CkptError, Overflow
 from ckptedit.files import encode_into, escape
 from ckptedit.files.dtypes import largest
+from ckptedit.merging.arithmetic.products import dot, inner_products
 from ckptedit.merging.copying import Copying, pieces
-from ckptedit.merging.edits import is_float
 from ckptedit.merging.file_stack import FileStack, Inputs
 from ckptedit.merging.parallel import Workers
-from ckptedit.merging.products import dot, inner_products
 from ckptedit.merging.stack import Kernel
+from ckptedit.merging.task_vectors import is_float
 
 RUN = 2  # stretches in one job: 1 MiB of fp16, large enough that handing it over costs nothing
 AHEAD = 48  # jobs of either stage that are begun or done before their turn

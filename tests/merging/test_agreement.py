@@ -6,11 +6,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ckptedit.merging import agreement
-from ckptedit.merging.agreement import Agreement
-from ckptedit.merging.ranks import EVERYTHING, KEEP_ALL, KEEP_NONE, Cut
+from ckptedit.merging.arithmetic.ranks import EVERYTHING, KEEP_ALL, KEEP_NONE, Cut
+from ckptedit.merging.methods import ties_agreement as agreement
+from ckptedit.merging.methods.ties_agreement import Agreement
+from ckptedit.merging.methods.ties_rules import RULES, settle
 from ckptedit.merging.stack import Stretch
-from ckptedit.merging.ties_rules import RULES, settle
 
 pytestmark = pytest.mark.skipif(not agreement.COMPILED, reason="it was not compiled")
 

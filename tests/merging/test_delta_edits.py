@@ -7,8 +7,7 @@ from ckptedit.deltas import Making, write_delta
 from ckptedit.deltas.foreign import modules
 from ckptedit.errors import Incompatible
 from ckptedit.files import Checkpoint, ledger
-from ckptedit.merging.recipe import Recipe
-from ckptedit.merging.run import Target, merge
+from ckptedit.merging import merge
 from merging.conftest import numbers, save, stored
 
 KEY = "model.diffusion_model.input_blocks.1.1.attn2.to_k.weight"
@@ -30,7 +29,7 @@ def as_delta(base, tmp_path):
 
 def merged(base, edits, **settings):
     out = base.with_name("out.safetensors")
-    return merge(base, edits, Target(out, force=True), Recipe(**settings)), out
+    return merge(base, edits, out, force=True, **settings), out
 
 
 @pytest.mark.parametrize("method", ["task", "ties"])

@@ -8,8 +8,8 @@ import pytest
 import ckptedit
 from ckptedit.merging import METHODS
 from ckptedit.merging.arrays import ArrayStack, merge_arrays
+from ckptedit.merging.methods.ties_rules import RULES
 from ckptedit.merging.recipe import Recipe
-from ckptedit.merging.ties_rules import RULES
 from ckptedit.params import defaults
 
 TEXT = (Path(ckptedit.__file__).parent.parent / "docs" / "merge.md").read_text()
@@ -42,7 +42,7 @@ def test_the_python_example_works(tmp_path, monkeypatch, make):
     make("base"), make("a", 1), make("b", 2)
     names: dict[str, object] = {}
     exec(TEXT.split("```python")[1].split("```")[0], names)
-    assert (tmp_path / "out.safetensors").exists() and names["report"].tensors["merged"] == 2
+    assert (tmp_path / "out.safetensors").exists() and names["merged"].tensors["merged"] == 2
 
 
 def test_the_method_of_ones_own_works():

@@ -6,11 +6,10 @@ import pytest
 from ckptedit.deltas import write_delta
 from ckptedit.errors import BadCheckpoint, BadParam, Overflow
 from ckptedit.files import Checkpoint
-from ckptedit.merging import METHODS
+from ckptedit.merging import METHODS, merge
+from ckptedit.merging.arithmetic.products import EXACT, dot
 from ckptedit.merging.arrays import ArrayStack, merge_arrays
-from ckptedit.merging.products import EXACT, dot
 from ckptedit.merging.recipe import Recipe
-from ckptedit.merging.run import Target, merge
 from merging.conftest import numbers, save
 
 
@@ -49,7 +48,7 @@ def test_the_report_has_the_norms_of_any_magnitude(tmp_path, magnitude):
     start = save(tmp_path / "start.safetensors", {"w": ("F32", np.zeros(2))})
     edit = save(tmp_path / "edit.safetensors", {"w": ("F32", np.array([3, 4]) * magnitude)})
     out = tmp_path / "out.safetensors"
-    report = merge(start, [edit], Target(out), Recipe("task"))
+    report = merge(start, [edit], out, method="task")
     assert report.drift["l2"] == pytest.approx(5 * magnitude)
     assert report.edits[0]["l2"] == pytest.approx(5 * magnitude)
     assert report.edits[0]["cosine"] == pytest.approx(1)
@@ -69,7 +68,7 @@ def test_what_overflows_float32_is_said_with_its_factors(tmp_path, settings, sai
     start = save(tmp_path / "start.safetensors", {"w": ("F32", np.zeros(2))})
     edit = save(tmp_path / "edit.safetensors", {"w": ("F32", np.array([3e5, 4]))})
     with pytest.raises(Overflow) as caught:
-        merge(start, [edit], Target(tmp_path / "o.safetensors"), Recipe("task", **settings))
+        merge(start, [edit], tmp_path / "o.safetensors", method="task", **settings)
     assert f"tensor w: what would be added {said}" in str(caught.value)
 
 
@@ -90,5 +89,5 @@ def test_a_delta_onto_a_base_with_nan_names_the_base(tmp_path):
     with Checkpoint(paths[0]) as before, Checkpoint(paths[1]) as after:
         write_delta(before, after, tmp_path / "delta.safetensors")
     with pytest.raises(BadCheckpoint, match=r"sick\.safetensors: tensor w holds NaN or Inf"):
-        target = Target(tmp_path / "o.safetensors")
-        merge(sick, [tmp_path / "delta.safetensors"], target, Recipe("task"))
+        target = tmp_path / "o.safetensors"
+        merge(sick, [tmp_path / "delta.safetensors"], target, method="task")

@@ -7,10 +7,8 @@ from ckptedit.deltas import write_delta
 from ckptedit.errors import BadCheckpoint, BadParam, Incompatible, OutputExists, Overflow
 from ckptedit.files import Checkpoint, encode, ledger
 from ckptedit.merging import METHODS, copying, stack, stream
-from ckptedit.merging.edits import count_differing
-from ckptedit.merging.recipe import Recipe
-from ckptedit.merging.run import Target
-from ckptedit.merging.run import merge as merge_files
+from ckptedit.merging import merge as merge_files
+from ckptedit.merging.task_vectors import count_differing
 from merging.conftest import FLOATS, INTEGERS, numbers, save, stored
 
 KEY = "model.diffusion_model.input_blocks.1.1.attn2.to_k.weight"
@@ -24,7 +22,7 @@ def run(base, edits, tmp_path):
 
     def merge(files=edits, out="out", **settings):
         target = tmp_path / f"{out}.safetensors"
-        report = merge_files(base, files, Target(target, force=True), Recipe(**settings))
+        report = merge_files(base, files, target, force=True, **settings)
         return report, target
 
     return merge
@@ -81,7 +79,7 @@ def test_tensors_that_no_edit_touches_are_copied_bit_by_bit(run, make, base):
     same_key = {"odd": ("F16", odd, (3,)), KEY: ("F16", numbers(start)[KEY])}
     edit = make("edit", 1, same_key)
     out = start.with_name("merged.safetensors")
-    report = merge_files(start, [edit], Target(out), Recipe(allow_nonfinite=True))
+    report = merge_files(start, [edit], out, allow_nonfinite=True)
     assert stored(out)["odd"] == odd
     assert stored(out)[KEY] == stored(start)[KEY]
     assert report.tensors["merged"] == len(FLOATS) - 2  # KEY is equal, and one is empty
@@ -97,7 +95,7 @@ def test_an_empty_tensor_of_another_dtype_counts_as_untouched(tmp_path):
         "a": ("F16", empty), "w": ("F32", numbers_of["w"] * 2), "b": ("F32", empty),
         "x": ("F32", numbers_of["x"] * 3)})  # fmt: skip
     out = tmp_path / "out.safetensors"
-    report = merge_files(start, [edit], Target(out), Recipe("task"))
+    report = merge_files(start, [edit], out, method="task")
     assert described(out) == described(start)
     assert stored(out) == stored(edit) and report.tensors["merged"] == 2
 
@@ -245,8 +243,8 @@ def test_the_ledger_tells_recipe_inputs_and_their_concepts(make, tmp_path):
               for c in ("Van Gogh", "Monet")]  # fmt: skip
     base = make("base", 0, metadata=first)
     edits = [make(f"e{i}", i, metadata=m) for i, m in enumerate(second, 1)]
-    recipe = Recipe("dare", params={"density": "0.25"}, weights=(1, 0.5), seed=3)
-    merge_files(base, edits, Target(tmp_path / "out.safetensors"), recipe)
+    recipe = {"method": "dare", "params": {"density": "0.25"}, "weights": (1, 0.5), "seed": 3}
+    merge_files(base, edits, tmp_path / "out.safetensors", **recipe)
     with Checkpoint(tmp_path / "out.safetensors") as out, Checkpoint(base) as start:
         old, line = out.ledger
         assert line["parent_sha256"] == start.data_sha256()
@@ -329,9 +327,9 @@ def test_a_wrong_recipe_is_refused_before_anything_is_read(run, tmp_path, settin
 def test_an_input_is_not_overwritten_unless_asked(base, edits):
     before = base.read_bytes()
     with pytest.raises(OutputExists):
-        merge_files(base, edits, Target(base, force=True), Recipe())
+        merge_files(base, edits, base, force=True)
     assert base.read_bytes() == before
-    merge_files(base, edits, Target(base, in_place=True), Recipe())
+    merge_files(base, edits, base, in_place=True)
     assert base.read_bytes() != before
 
 

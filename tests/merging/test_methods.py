@@ -5,8 +5,8 @@ import pytest
 
 from ckptedit.errors import BadParam, Incompatible
 from ckptedit.merging import METHODS
+from ckptedit.merging.arithmetic.draws import draw, happens
 from ckptedit.merging.arrays import ArrayStack, merge_arrays
-from ckptedit.merging.draws import draw, happens
 from ckptedit.merging.methods.della import relative_ranks
 
 

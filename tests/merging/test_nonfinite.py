@@ -5,9 +5,7 @@ import pytest
 
 from ckptedit.errors import BadCheckpoint
 from ckptedit.files import Checkpoint
-from ckptedit.merging import copying
-from ckptedit.merging.recipe import Recipe
-from ckptedit.merging.run import Target, merge
+from ckptedit.merging import copying, merge
 from merging.conftest import stored
 
 SPECIAL = {  # stored bits of NaN with a payload, and of Inf
@@ -23,7 +21,7 @@ def sick(dtype="F16"):
 
 def merged(base, edit, **settings):
     out = base.with_name("out.safetensors")
-    return merge(base, [edit], Target(out), Recipe(**settings)), out
+    return merge(base, [edit], out, **settings), out
 
 
 @pytest.mark.parametrize("dtype", SPECIAL)

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from ckptedit.files import Checkpoint, Spec, write
+from ckptedit.merging import merge
 from ckptedit.merging.arrays import ArrayStack, merge_arrays
 from ckptedit.merging.methods.ties import ties
-from ckptedit.merging.recipe import Recipe
-from ckptedit.merging.run import Target, merge
 
 SHAPES = {"a": (40, 31), "b": (300,), "c": (1,), "d": (8, 3, 3, 3), "e": (200, 100)}
 DENSITIES = (0.1, 0.2, 0.5, 0.9)
@@ -47,8 +46,7 @@ def files(tmp_path: Path):
 
 
 def ours(paths, out, weights, **params):
-    recipe = Recipe("ties", params=params, weights=weights)
-    merge(paths[0], paths[1:], Target(out, force=True), recipe)
+    merge(paths[0], paths[1:], out, params=params, weights=weights, force=True)
     return Checkpoint(out)
 
 

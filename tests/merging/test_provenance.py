@@ -5,10 +5,8 @@ import pytest
 from ckptedit.concepts.targets import erased
 from ckptedit.deltas import write_delta
 from ckptedit.files import Checkpoint, ledger
+from ckptedit.merging import merge as merge_files
 from ckptedit.merging.blocks import NAMES
-from ckptedit.merging.recipe import Recipe
-from ckptedit.merging.run import Target
-from ckptedit.merging.run import merge as merge_files
 
 ATTENTION = ["**.attn2.**"]
 
@@ -39,7 +37,7 @@ def told(base):
 
     def merge(edits, start=base, **settings):
         out = base.with_name("out.safetensors")
-        merge_files(start, edits, Target(out, force=True), Recipe(**settings))
+        merge_files(start, edits, out, force=True, **settings)
         with Checkpoint(out) as merged:
             line = merged.ledger[-1]
             assert len(line["inputs"]) == len(edits)

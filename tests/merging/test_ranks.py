@@ -6,10 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ckptedit.merging import ranks, stack
+from ckptedit.merging import stack
+from ckptedit.merging.arithmetic import ranks
+from ckptedit.merging.arithmetic.ranks import (
+    Cut,
+    cut_largest,
+    cuts_largest,
+    kth_largest,
+    magnitude_bits,
+)
 from ckptedit.merging.arrays import ArrayStack
-from ckptedit.merging.model_ranks import model_cut
-from ckptedit.merging.ranks import Cut, cut_largest, cuts_largest, kth_largest, magnitude_bits
+from ckptedit.merging.methods.ties_model_ranks import model_cut
 
 COARSE = st.integers(-4, 4).map(lambda i: i / 4)  # many equal magnitudes, zeros of both signs
 FINE = st.floats(allow_nan=False, allow_infinity=False, width=32)

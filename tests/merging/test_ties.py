@@ -3,8 +3,9 @@ import pytest
 from both_ways import both_ways
 
 from ckptedit.errors import BadParam, UnknownName
-from ckptedit.merging import agreement, stack
+from ckptedit.merging import stack
 from ckptedit.merging.arrays import ArrayStack, merge_arrays
+from ckptedit.merging.methods import ties_agreement as agreement
 from ckptedit.merging.methods.ties import ties
 
 way = both_ways(agreement, "COMPILED")

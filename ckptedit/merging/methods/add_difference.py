@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ckptedit.merging.arithmetic.votes import require_unweighted
 from ckptedit.merging.stack import Kernel, Stack, require_edits, shared_by
-from ckptedit.merging.votes import require_unweighted
 
 
 def shares(weights: Sequence[float], alpha: float) -> Sequence[float]:

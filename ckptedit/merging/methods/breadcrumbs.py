@@ -9,9 +9,9 @@ index first, at both cuts.
 """
 
 from ckptedit.errors import BadParam
-from ckptedit.merging.ranks import KEEP_NONE, Cut, cut_largest
+from ckptedit.merging.arithmetic.ranks import KEEP_NONE, Cut, cut_largest
+from ckptedit.merging.arithmetic.votes import Combine, combined, require_combine, scaled
 from ckptedit.merging.stack import Array, Kernel, Stack, Stretch, require_edits, require_share
-from ckptedit.merging.votes import Combine, combined, require_combine, scaled
 
 
 def breadcrumbs(

@@ -8,9 +8,9 @@ name, edit and entry. (mergekit rescales by the ratio of the L1 norms, sd-mecha 
 
 import numpy as np
 
-from ckptedit.merging.draws import draw, happens
+from ckptedit.merging.arithmetic.draws import draw, happens
+from ckptedit.merging.arithmetic.votes import Combine, combined, require_combine
 from ckptedit.merging.stack import Array, Kernel, Stack, Stretch, require_edits, require_share
-from ckptedit.merging.votes import Combine, combined, require_combine
 
 
 def dare(stack: Stack, *, density: float = 0.5, combine: Combine = "sum", seed: int = 0) -> Kernel:

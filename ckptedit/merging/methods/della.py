@@ -11,10 +11,10 @@ rescales by the ratio of the L1 norms instead; sd-mecha ranks over the whole ten
 import numpy as np
 
 from ckptedit.errors import BadParam
-from ckptedit.merging.draws import draw, happens
-from ckptedit.merging.ranks import magnitude_bits
+from ckptedit.merging.arithmetic.draws import draw, happens
+from ckptedit.merging.arithmetic.ranks import magnitude_bits
+from ckptedit.merging.arithmetic.votes import Combine, combined, require_combine
 from ckptedit.merging.stack import Array, Kernel, Stack, Stretch, by_rows, require_edits
-from ckptedit.merging.votes import Combine, combined, require_combine
 
 
 @by_rows

@@ -9,8 +9,8 @@ The base itself is not one of the models; name it among the edits as well to cou
 from collections.abc import Sequence
 
 from ckptedit.errors import BadParam
+from ckptedit.merging.arithmetic.votes import weighted_sum
 from ckptedit.merging.stack import Kernel, Stack, require_edits, shared_by
-from ckptedit.merging.votes import weighted_sum
 
 
 def shares(weights: Sequence[float]) -> Sequence[float]:

@@ -12,9 +12,9 @@ from itertools import combinations
 
 import numpy as np
 
-from ckptedit.merging.products import dot
+from ckptedit.merging.arithmetic.products import dot
+from ckptedit.merging.arithmetic.votes import require_unweighted, weighted_sum
 from ckptedit.merging.stack import Kernel, Stack, require_edits
-from ckptedit.merging.votes import require_unweighted, weighted_sum
 
 
 def model_stock(stack: Stack) -> Kernel:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ckptedit.errors import BadParam
-from ckptedit.merging.products import dot
+from ckptedit.merging.arithmetic.products import dot
+from ckptedit.merging.arithmetic.votes import require_unweighted
 from ckptedit.merging.stack import Array, Kernel, Stack, Stretch, require_edits, shared_by
-from ckptedit.merging.votes import require_unweighted
 
 CHORD = 0.9995  # above this |cos Ω| the arc is its chord
 

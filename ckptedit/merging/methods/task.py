@@ -5,8 +5,8 @@ section 2. A negative weight negates: it takes away what that edit taught. The p
 scaling coefficient λ is the merge's `--scale`.
 """
 
+from ckptedit.merging.arithmetic.votes import weighted_sum
 from ckptedit.merging.stack import Kernel, Stack, require_edits
-from ckptedit.merging.votes import weighted_sum
 
 
 def task(stack: Stack) -> Kernel:

@@ -14,7 +14,15 @@ Departures from the paper, all of them choices that it leaves open or that strea
 `compat` takes the choices of another tool instead: see `ties_rules.py`.
 """
 
-from ckptedit.merging.agreement import Agreement
+from ckptedit.merging.methods.ties_agreement import Agreement
+from ckptedit.merging.methods.ties_rules import (
+    Compat,
+    Scope,
+    Vote,
+    model_majority,
+    settle,
+    spelled_out,
+)
 from ckptedit.merging.stack import (
     Array,
     Kernel,
@@ -23,14 +31,6 @@ from ckptedit.merging.stack import (
     require_edits,
     require_share,
     resolved_by,
-)
-from ckptedit.merging.ties_rules import (
-    Compat,
-    Scope,
-    Vote,
-    model_majority,
-    settle,
-    spelled_out,
 )
 
 

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ckptedit.errors import BadParam, UnknownName
-from ckptedit.merging.model_ranks import model_cut
-from ckptedit.merging.ranks import KEEP_ALL, KEEP_NONE, Cut, cuts_largest
+from ckptedit.merging.arithmetic.ranks import KEEP_ALL, KEEP_NONE, Cut, cuts_largest
+from ckptedit.merging.arithmetic.votes import heads, mass
+from ckptedit.merging.methods.ties_model_ranks import model_cut
 from ckptedit.merging.stack import Stack
-from ckptedit.merging.votes import heads, mass
 
 Scope = Literal["tensor", "model"]
 Vote = Literal["mass", "count"]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ckptedit.merging.ranks import Cut
+from ckptedit.merging.arithmetic.ranks import Cut
+from ckptedit.merging.arithmetic.votes import heads, mass, scaled
+from ckptedit.merging.methods.ties_rules import Rules, Vote
 from ckptedit.merging.stack import Array, Stretch
-from ckptedit.merging.ties_rules import Rules, Vote
-from ckptedit.merging.votes import heads, mass, scaled
 
 try:
     from ckptedit.merging._ties import merge as compiled

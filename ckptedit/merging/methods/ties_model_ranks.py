@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ckptedit.merging.ranks import KEEP_NONE, Cut, magnitude_bits
+from ckptedit.merging.arithmetic.ranks import KEEP_NONE, Cut, magnitude_bits
 from ckptedit.merging.stack import Array, Model, Stack
 
 Kept = Callable[[int], int]  # entries of the model -> how many of them the cut keeps

@@ -25,7 +25,7 @@ COMPARABLE = (NATIVE.keys() | FLOATS) - {"C64"}  # dtypes whose values are numbe
 COMPARED = 1 << 16  # bytes compared at a time: what was edited differs in the first few
 
 
-class Edit(Protocol):
+class TaskVectors(Protocol):
     """An edit of a base checkpoint.
 
     label:   its name, escaped, for messages
@@ -60,7 +60,7 @@ class Edit(Protocol):
         """[d, d] E Eᵀ of the embeddings it was made for, if it says."""
 
 
-class CheckpointEdit:
+class CheckpointVectors:
     """A whole checkpoint; its task vectors are its values less the base's."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:

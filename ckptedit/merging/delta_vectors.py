@@ -12,13 +12,13 @@ from ckptedit.deltas.foreign import open_foreign
 from ckptedit.errors import Incompatible
 from ckptedit.families import is_index
 from ckptedit.files import Checkpoint, escape
-from ckptedit.merging.edits import CheckpointEdit, Edit, Filler, is_float
 from ckptedit.merging.stack import Array
+from ckptedit.merging.task_vectors import CheckpointVectors, Filler, TaskVectors, is_float
 
 HALF = 0.5  # an index that is off by less is still the same
 
 
-class DeltaEdit:
+class DeltaVectors:
     """A delta: it leaves every tensor that it does not name as the base has it."""
 
     def __init__(self, delta: Delta) -> None:
@@ -81,16 +81,16 @@ class DeltaEdit:
         return fill
 
 
-def open_edit(checkpoint: Checkpoint, base: Checkpoint) -> Edit:
+def open_vectors(checkpoint: Checkpoint, base: Checkpoint) -> TaskVectors:
     """An edit of a base from an open file: a delta, a LoRA of another tool, or a checkpoint.
 
     Raises BadCheckpoint if a delta is inconsistent.
     """
     if is_delta(checkpoint):
-        return DeltaEdit(open_delta(checkpoint))
+        return DeltaVectors(open_delta(checkpoint))
     if checkpoint and not any(name in base for name in checkpoint) and is_lora(checkpoint):
-        return DeltaEdit(open_foreign(checkpoint, base))
-    return CheckpointEdit(checkpoint)
+        return DeltaVectors(open_foreign(checkpoint, base))
+    return CheckpointVectors(checkpoint)
 
 
 def is_lora(checkpoint: Checkpoint) -> bool:

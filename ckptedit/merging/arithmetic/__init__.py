@@ -1,0 +1,1 @@
+"""What merge methods share: cuts by magnitude, votes, random draws, inner products."""
