@@ -42,7 +42,7 @@ def apply(data: Path, runs: int, subset: bool) -> Iterator[Timing | Bar]:
 def make(base: Path, delta: Path, subset: bool) -> None:
     """Writes a checkpoint and a delta of rank 8 of its K/V weights, unless they are there."""
     from benchmarks.sd1 import sd1
-    from ckptedit.deltas import Making, write_delta
+    from ckptedit.deltas import write_delta
     from ckptedit.files import Checkpoint, Spec, write
 
     shapes = sd1(WIDTH // 2) if subset else sd1(WIDTH)
@@ -57,7 +57,7 @@ def make(base: Path, delta: Path, subset: bool) -> None:
             factors = (rng.standard_normal(s, np.float32) for s in ((shape[0], RANK), (RANK, 768)))
             changes[name] = 2e-4 * (next(factors) @ next(factors))
     with Checkpoint(base) as checkpoint:
-        write_delta(checkpoint, changes, delta, how=Making(tolerance=1e-6))
+        write_delta(checkpoint, changes, delta, tolerance=1e-6)
 
 
 def noise(seed: int, count: int) -> Iterator[np.ndarray]:

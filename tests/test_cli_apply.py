@@ -43,14 +43,14 @@ def working_folder(tmp_path, monkeypatch):
 def edit(make):  # noqa: F811
     """base, edited, and an exact delta between them."""
     base, edited = make("base"), make("edited", changes=EDIT, lines=[ERASED])
-    assert run("diff", base, edited, "-o", "d.safetensors", "--exact", "-q").exit_code == 1
+    assert run("diff", base, edited, "-o", "d.safetensors", "--exact", "-q").exit_code == 0
     return base, edited, Path("d.safetensors")
 
 
 def test_diff_writes_a_delta_and_still_answers(make):  # noqa: F811
     base, edited = make("base"), make("edited", changes=EDIT)
     result = run("diff", base, edited, "-o", "d.safetensors", "--json")
-    assert result.exit_code == 1 and json.loads(result.stdout)["verdict"] == "differs"
+    assert result.exit_code == 0 and json.loads(result.stdout)["verdict"] == "differs"
     notes = result.stderr.splitlines()
     assert len(notes) == 2 and all("to the bit" in note and "--exact" in note for note in notes)
     assert Path("d.safetensors").stat().st_size < base.stat().st_size / 5
@@ -233,7 +233,6 @@ def test_bad_input_is_one_line_and_the_right_status_and_writes_nothing(edit):
     "arguments, message",
     [
         (["--exact"], "--exact is for the delta that -o writes"),
-        (["-o", "x.safetensors", "--keys", "**"], "does not go with --keys"),
         (["-o", "-", "--json"], "both want stdout"),
         (["-o", "nowhere/x.safetensors"], "there is no folder nowhere"),
     ],
@@ -248,3 +247,23 @@ def test_a_delta_of_equal_files_is_refused(edit):
     base, _, _ = edit
     result = run("diff", base, base, "-o", "x.safetensors")
     assert result.exit_code == 2 and "nothing differs" in result.stderr
+
+
+def test_diff_o_prints_the_path_alone_and_ends_with_0(make):  # noqa: F811
+    base, edited = make("base"), make("edited", changes=EDIT)
+    loud = run("diff", base, edited, "-o", "d.safetensors")
+    assert (loud.exit_code, loud.stdout) == (0, "d.safetensors\n")
+    assert "2 of 8 tensors changed" in loud.stderr and "--exact makes it so" in loud.stderr
+    quiet = run("diff", base, edited, "-o", "d.safetensors", "--force", "-q")
+    assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "d.safetensors\n", "")
+
+
+def test_diff_o_takes_keys_and_ignore_and_keeps_to_limits(make):  # noqa: F811
+    base = make("base")
+    more = make("more", changes=EDIT, replace={"extra.weight": np.zeros((2, 2), np.float32)})
+    refused(run("diff", base, more, "-o", "d.safetensors", "-q"), "--ignore added")
+    chosen = ("--ignore", "added", "--keys", "**.to_k.weight", "-o", "d.safetensors", "-q")
+    assert run("diff", base, more, *chosen).exit_code == 0
+    assert list(ckptedit.read_delta("d.safetensors")) == [KEY]
+    tight = run("diff", base, more, *chosen, "--force", "--max-rel", "1e-6")
+    assert (tight.exit_code, tight.stdout) == (1, "d.safetensors\n")

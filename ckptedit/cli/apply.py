@@ -10,7 +10,7 @@ from ckptedit.cli.output import as_json, default_output, say
 from ckptedit.errors import BadParam, DoesNotFit
 
 if TYPE_CHECKING:
-    from ckptedit.deltas import Applied, Plan
+    from ckptedit.deltas import Application, Applied
 
 
 def apply(
@@ -50,22 +50,23 @@ def apply(
     settings = {"strength": strength, "reverse": reverse, "fuzz": fuzz}
     over = {"force": force, "in_place": in_place}
     try:
-        plan, applied = run(base, delta, None if dry_run else target, settings, over)
+        application, applied = run(base, delta, None if dry_run else target, settings, over)
     except DoesNotFit as error:
         say(f"error: {error}")
         if json:
             typer.echo(as_json({"fits": False, "reason": str(error)}))
         raise typer.Exit(1) from None
-    report = as_report(plan, applied, target)
-    for note in [] if quiet else notes(plan, applied):
+    found = applied or application
+    for note in [] if quiet else found.notes:
         say(f"note: {note}")
     if target != "-" or dry_run:
-        typer.echo(as_json(report) if json else summary(plan) if dry_run else target)
+        shown = summary(application) if dry_run else target
+        typer.echo(as_json(found.as_dict()) if json else shown)
 
 
 def run(
     base: str, delta: str, target: str | None, settings: dict[str, Any], over: dict[str, bool]
-) -> "tuple[Plan, Applied | None]":
+) -> "tuple[Application, Applied | None]":
     """Plans, and unless target is None, writes."""
     from ckptedit.deltas import carry_out, check_target, plan
     from ckptedit.files import Checkpoint
@@ -79,33 +80,9 @@ def run(
         return planned, carry_out(planned, target, **over) if target is not None else None
 
 
-def summary(plan: "Plan") -> str:
+def summary(application: "Application") -> str:
     """What a dry run tells a person."""
-    forms = ", ".join(f"{count} {form}" for form, count in plan.forms.items())
-    total = sum(plan.base[name].nbytes for name in plan.base)
-    return f"fits; would change {len(plan.delta.entries)} tensors ({forms}), write {total} bytes"
-
-
-def notes(plan: "Plan", applied: "Applied | None") -> list[str]:
-    """What the user should hear of."""
-    if applied is None or not applied.elsewhere:
-        return plan.notes
-    return [*plan.notes, f"{plan.base.label} is not the delta's base in tensors that it leaves "
-                         "alone, so the result is not the checkpoint that it names"]  # fmt: skip
-
-
-def as_report(plan: "Plan", applied: "Applied | None", target: str) -> dict[str, Any]:
-    """The figures under their stable names."""
-    off = plan.off
-    return {
-        "output": target if applied else None,
-        "sha256": applied.sha256 if applied else None,
-        "strength": plan.strength,
-        "reverse": plan.reverse,
-        "tensors": plan.forms,
-        "fits": plan.fit.exact,
-        "differing": [*plan.fit.differing, *plan.fit.unknown],
-        "verified": applied.verified if applied else None,
-        "exact": None if off is None else off[0] == 0,
-        "off": None if off is None else {"values": off[0], "worst": off[1]},
-    }
+    forms = ", ".join(f"{count} {form}" for form, count in application.forms.items())
+    total = sum(application.base[name].nbytes for name in application.base)
+    count = len(application.delta.entries)
+    return f"fits; would change {count} tensors ({forms}), write {total} bytes"

@@ -77,7 +77,7 @@ def diff(
             "--output",
             "-o",
             metavar="PATH",
-            help="Write the delta, what makes OLD into NEW; - is stdout; default: none.",
+            help="Write the delta from OLD to NEW and print its path; - is stdout; default: none.",
         ),
     ] = None,
     exact: Annotated[
@@ -90,9 +90,9 @@ def diff(
     """Show what an edit changed, and hold it against limits.
 
     Exit status: 0 if the checkpoints are the same, or within the limits
-    given; 1 if they differ, exceed a limit, or hold NaN or Inf; 2 if one
-    cannot be read. In a GLOB `*` stays within a segment of a name, `**`
-    crosses the dots.
+    given, or if -o wrote what differs; 1 if they differ, exceed a limit, or
+    hold NaN or Inf; 2 if one cannot be read. In a GLOB `*` stays within a
+    segment of a name, `**` crosses the dots.
 
     Example: ckptedit diff base.safetensors edited.safetensors --allow '**.attn2.**'
     """
@@ -104,8 +104,8 @@ def diff(
         rules, limits, baseline, limit=limit or (),
         keys=keys or (), allow=allow or (), ignore=ignore or (),
     )  # fmt: skip
-    delta = DeltaFile(output, exact, force, quiet)
-    delta.check(json=json, keys=given.keys)
+    delta = DeltaFile(output, exact, given.keys, given.ignore, force, quiet)
+    delta.check(json=json)
     files = ReportFiles(markdown, junit, plot, force)
     files.check(output)
     with opened(old, new) as (before, after):
@@ -117,10 +117,15 @@ def diff(
         files.write(report, judgement)
         with delta.written(before, after) as made:
             if json:
-                typer.echo(as_json({**as_report(report, judgement), "delta": made}))
-            elif not delta.to_stdout:
+                figures = made.as_dict() if made else None
+                typer.echo(as_json({**as_report(report, judgement), "delta": figures}))
+            elif output is None:
                 show(report, judgement, None if every else top)
-    raise typer.Exit(0 if judgement.passed else 1)
+            elif not quiet:
+                show(report, judgement, None if every else top, err=True)
+        if made and not json and output != "-":
+            typer.echo(made.path)
+    raise typer.Exit(delta.status(judgement))
 
 
 def resolve(
@@ -148,9 +153,10 @@ def resolve(
     )
 
 
-def show(report: "Report", judgement: "Judgement", top: int | None) -> None:
+def show(report: "Report", judgement: "Judgement", top: int | None, *, err: bool = False) -> None:
+    """Prints the tables; on stderr where stdout is for the path of what -o wrote."""
     color = None if "NO_COLOR" not in os.environ else False  # None: if stdout is a terminal
-    typer.echo("\n".join(lines(report, judgement, top=top)), color=color)
+    typer.echo("\n".join(lines(report, judgement, top=top)), color=color, err=err)
 
 
 def as_report(report: "Report", judgement: "Judgement") -> dict[str, Any]:

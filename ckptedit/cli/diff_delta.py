@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ckptedit.cli.output import say, tracker
 from ckptedit.errors import BadParam, CkptError
 
 if TYPE_CHECKING:
     from ckptedit.deltas import Made
+    from ckptedit.drift import Judgement
     from ckptedit.files import Checkpoint
 
 STDOUT = "-"
@@ -17,20 +18,20 @@ STDOUT = "-"
 
 @dataclass(frozen=True)
 class DeltaFile:
-    """What was asked for. target None: nothing."""
+    """What was asked for. target None: nothing; keys, ignore: as `write_delta` has them."""
 
     target: str | None
     exact: bool
+    keys: Sequence[str]
+    ignore: Sequence[str]
     force: bool
     quiet: bool
 
-    def check(self, *, json: bool, keys: Sequence[str]) -> None:
+    def check(self, *, json: bool) -> None:
         """Raises BadParam if the options contradict each other."""
         if self.exact and not self.target:
             raise BadParam("--exact is for the delta that -o writes")
-        if self.target and keys:
-            raise BadParam("-o writes all that differs; it does not go with --keys")
-        if self.to_stdout and json:
+        if self.target == STDOUT and json:
             raise BadParam("--json and -o - both want stdout")
 
     def check_target(self, old: "Checkpoint", new: "Checkpoint") -> None:
@@ -40,45 +41,38 @@ class DeltaFile:
         if self.target is not None:
             check_output(self.target, [old, new], force=self.force)
 
-    @property
-    def to_stdout(self) -> bool:
-        return self.target == STDOUT
-
     @contextmanager
-    def written(self, old: "Checkpoint", new: "Checkpoint") -> "Iterator[dict[str, Any] | None]":
-        """Writes it, and yields its figures, or None; the body says what the comparison found.
+    def written(self, old: "Checkpoint", new: "Checkpoint") -> "Iterator[Made | None]":
+        """Writes it, and yields what was written, or None; the body says what was found.
 
         Raises what `write_delta` raises, but after the body: an answer is not lost with a file.
         """
         if self.target is None:
             yield None
             return
-        from ckptedit.deltas import Making, write_delta
+        from ckptedit.deltas import write_delta
 
-        how = Making(exact=self.exact)
         try:
             made = write_delta(
-                old, new, self.target, how=how, force=self.force, track=tracker(self.quiet)
-            )
+                old, new, self.target, exact=self.exact, keys=self.keys, ignore=self.ignore,
+                force=self.force, track=tracker(self.quiet),
+            )  # fmt: skip
         except CkptError as error:
             yield None
             raise error
-        yield as_report(made)
+        yield made
         if not self.quiet:
             say_errors(made)
 
+    def status(self, judgement: "Judgement") -> int:
+        """0 where all is as it was asked: a delta is written of checkpoints that differ.
 
-def as_report(made: "Made") -> dict[str, Any]:
-    """The figures of a delta under their stable names."""
-    ways = {"off": made.off, "back": made.back}
-    return {
-        "output": str(made.path),
-        "sha256": made.sha256,
-        "result_sha256": made.result_sha256,
-        "tensors": made.forms,
-        "exact": not made.off[0] and not made.back[0],
-        **{way: {"values": count, "worst": worst} for way, (count, worst) in ways.items()},
-    }
+        Limits are kept or exceeded all the same, and NaN and Inf are never in order.
+        """
+        failed = [verdict for verdict in judgement.verdicts if not verdict.passed]
+        if self.target is not None and judgement.word == "differs":
+            failed = [verdict for verdict in failed if "NaN" in verdict.rule]
+        return 1 if failed else 0
 
 
 def say_errors(made: "Made") -> None:

@@ -1,6 +1,6 @@
 """`ckptedit export`: a delta as a LoRA that other tools load."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -40,20 +40,13 @@ def export(
     target = output or str(default_output(delta, "export"))
     if target == "-" and json:
         raise BadParam("--json and -o - both want stdout")
-    exported = run(delta, target, format=format, rank=rank, force=force, quiet=quiet)
+    from ckptedit.deltas import export as run
+
+    exported = run(delta, target, format=format, rank=rank, force=force, track=tracker(quiet))
     for note in [] if quiet else notes(exported):
         say(f"note: {note}")
     if target != "-":
-        typer.echo(as_json(as_report(exported, target, format)) if json else target)
-
-
-def run(delta: str, target: str, *, quiet: bool, **options: Any) -> "Exported":
-    from ckptedit.deltas import export as write
-    from ckptedit.deltas import open_delta
-    from ckptedit.files import Checkpoint
-
-    with Checkpoint(delta) as opened:
-        return write(open_delta(opened), target, track=tracker(quiet), **options)
+        typer.echo(as_json(exported.as_dict()) if json else target)
 
 
 def notes(exported: "Exported") -> list[str]:
@@ -68,16 +61,3 @@ def notes(exported: "Exported") -> list[str]:
 
 
 VISIBLE = 1e-4  # relative error; less is below the rounding of a half-precision model
-
-
-def as_report(exported: "Exported", target: str, format: str) -> dict[str, Any]:
-    """The figures under their stable names."""
-    return {
-        "output": target,
-        "sha256": exported.sha256,
-        "format": format,
-        "tensors": exported.tensors,
-        "rank": exported.rank,
-        "error": {"relative": exported.error},
-        "left_out": list(exported.left_out),
-    }

@@ -1,19 +1,18 @@
 """What an edit changed, as a file of its own. Works without torch."""
 
-from ckptedit.deltas.apply import Applied, Plan, apply, carry_out, check_target, plan
+from ckptedit.deltas.apply import Application, Applied, apply, carry_out, check_target, plan
 from ckptedit.deltas.delta import Delta, is_delta, open_delta, read_delta
 from ckptedit.deltas.entry import Entry
 from ckptedit.deltas.export import Exported, export
-from ckptedit.deltas.make import Made, Making, write_delta
+from ckptedit.deltas.make import Made, write_delta
 
 __all__ = [
+    "Application",
     "Applied",
     "Delta",
     "Entry",
     "Exported",
     "Made",
-    "Making",
-    "Plan",
     "apply",
     "carry_out",
     "check_target",

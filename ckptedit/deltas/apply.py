@@ -13,12 +13,17 @@ from ckptedit.deltas.entry import total
 from ckptedit.deltas.fit import Fit, fit, how_far, require_fit, some
 from ckptedit.deltas.foreign import open_foreign
 from ckptedit.errors import BadCheckpoint, BadParam
+<<<<<<< HEAD
 from ckptedit.files import Checkpoint, Written, check_output, escape, ledger, write_edited
 from ckptedit.files.permission import is_stream
+=======
+from ckptedit.files import Checkpoint, Written, check_output, escape, ledger, opened, write_edited
+from ckptedit.files.stream import is_stream
+>>>>>>> 89b04af (apply, export, write_delta and read_delta take a path or an open object and flat keywords; diff -o goes with --keys and --ignore, ends with 0 and prints the path)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Application:
     """What applying a delta would do, checked.
 
     reverse: whether base is the edited checkpoint, and the delta is taken out of it
@@ -91,6 +96,22 @@ class Plan:
             notes.append(f"not the {other} to the bit: {how_far(*self.off)}")
         return notes
 
+    def as_dict(self) -> dict[str, Any]:
+        """The figures under their stable names, for JSON; what is known before it is written."""
+        off = self.off
+        return {
+            "output": None,
+            "sha256": None,
+            "strength": self.strength,
+            "reverse": self.reverse,
+            "tensors": self.forms,
+            "fits": self.fit.exact,
+            "differing": [*self.fit.differing, *self.fit.unknown],
+            "verified": None,
+            "exact": None if off is None else off[0] == 0,
+            "off": None if off is None else {"values": off[0], "worst": off[1]},
+        }
+
 
 @dataclass(frozen=True)
 class Applied:
@@ -102,13 +123,31 @@ class Applied:
 
     path: Path
     sha256: str
-    plan: Plan
+    application: Application
     elsewhere: bool
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should hear of, one line each."""
+        if not self.elsewhere:
+            return self.application.notes
+        return [*self.application.notes,
+                f"{self.application.base.label} is not the delta's base in tensors that it leaves "
+                "alone, so the result is not the checkpoint that it names"]  # fmt: skip
 
     @property
     def verified(self) -> bool:
         """Whether the whole result is, to the bit, the one that the delta names."""
-        return self.plan.expected is not None and not self.elsewhere
+        return self.application.expected is not None and not self.elsewhere
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures under their stable names, for JSON."""
+        return {
+            **self.application.as_dict(),
+            "output": str(self.path),
+            "sha256": self.sha256,
+            "verified": self.verified,
+        }
 
 
 def plan(
@@ -118,7 +157,7 @@ def plan(
     strength: float = 1.0,
     reverse: bool = False,
     fuzz: bool = False,
-) -> Plan:
+) -> Application:
     """Opens a delta and holds it against a base. See `apply` for what the options are.
 
     Raises BadParam, BadCheckpoint, and DoesNotFit.
@@ -128,12 +167,12 @@ def plan(
     opened = open_delta(delta) if is_delta(delta) else open_foreign(delta, base)
     found = fit(base, opened, reverse=reverse)
     require_fit(found, base, opened, fuzz=fuzz)
-    return Plan(base, opened, strength, reverse, found)
+    return Application(base, opened, strength, reverse, found)
 
 
 def apply(
-    base: Checkpoint,
-    delta: Checkpoint,
+    base: str | Path | Checkpoint,
+    delta: str | Path | Checkpoint,
     output: str | Path,
     *,
     strength: float = 1.0,
@@ -144,6 +183,8 @@ def apply(
 ) -> Applied:
     """Writes base + strength · delta, rounded once to the stored dtypes; the rest is copied.
 
+    base, delta: by name, or open
+
     delta:    a file by `write_delta`; or, with fuzz, a LoRA whose keys fit the base
     strength: any finite number; 0 gives the base
     reverse:  subtracts: base is the edited checkpoint, and the one before it comes out
@@ -151,9 +192,10 @@ def apply(
     Raises DoesNotFit if the delta was made from something else, BadCheckpoint if it is damaged,
     Overflow if a result does not fit its dtype, and what `write` raises.
     """
-    check_target(output, base, delta, force=force, in_place=in_place)
-    planned = plan(base, delta, strength=strength, reverse=reverse, fuzz=fuzz)
-    return carry_out(planned, output, force=force, in_place=in_place)
+    with opened(base) as before, opened(delta) as changes:
+        check_target(output, before, changes, force=force, in_place=in_place)
+        planned = plan(before, changes, strength=strength, reverse=reverse, fuzz=fuzz)
+        return carry_out(planned, output, force=force, in_place=in_place)
 
 
 def check_target(
@@ -165,7 +207,7 @@ def check_target(
 
 
 def carry_out(
-    planned: Plan, output: str | Path, *, force: bool = False, in_place: bool = False
+    planned: Application, output: str | Path, *, force: bool = False, in_place: bool = False
 ) -> Applied:
     """Writes what was planned. Raises what `apply` raises.
 
@@ -194,7 +236,7 @@ def carry_out(
     return Applied(written.path, written.sha256, planned, elsewhere)
 
 
-def _edit(planned: Plan, name: str) -> Callable[[], Any]:
+def _edit(planned: Application, name: str) -> Callable[[], Any]:
     """A function that computes one tensor of the output, and holds it against its digest."""
     base, entry, info = planned.base, planned.delta.entries[name], planned.base[name]
 
@@ -214,7 +256,7 @@ def _edit(planned: Plan, name: str) -> Callable[[], Any]:
 
 
 def lineage(
-    known: Sequence[Mapping[str, Any]], planned: Plan, parent: str
+    known: Sequence[Mapping[str, Any]], planned: Application, parent: str
 ) -> list[Mapping[str, Any]]:
     """The ledger of the output.
 

@@ -8,7 +8,6 @@ and in the metadata what they belong to: see `Entry` and docs/delta.md. A tensor
 there is one, is E Eᵀ of the embeddings that a K/V edit was made for.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from ckptedit.deltas.change import Change, Dense, LowRank, Replacement
 from ckptedit.deltas.entry import SUFFIXES, Entry, check_parts, parse_entry
 from ckptedit.deltas.labels import MODEL_HASH
 from ckptedit.errors import BadCheckpoint
-from ckptedit.files import Checkpoint, escape
+from ckptedit.files import Checkpoint, escape, opened
+from ckptedit.files.bounded import parse_json
 
 FORMAT, VERSION = "ckptedit.format", "delta/1"
 BASE, RESULT, TENSORS = "ckptedit.base", "ckptedit.result", "ckptedit.tensors"
@@ -101,25 +101,19 @@ def open_delta(checkpoint: Checkpoint) -> Delta:
     return Delta(checkpoint, entries)
 
 
-def read_delta(path: str | Path) -> dict[str, NDArray[np.float32]]:
+def read_delta(delta: str | Path | Checkpoint) -> dict[str, NDArray[np.float32]]:
     """Reads a delta file whole: name in the base -> edited less base, [*shape] float32.
 
     Raises BadCheckpoint, and BadParam if a tensor is not of floats.
     """
-    with Checkpoint(path) as checkpoint:
-        delta = open_delta(checkpoint)
+    with opened(delta) as checkpoint:
+        read = open_delta(checkpoint)
         found = {}
-        for name, entry in delta.entries.items():
-            flat = delta.change(name).stretch(0, int(np.prod(entry.shape)))
+        for name, entry in read.entries.items():
+            flat = read.change(name).stretch(0, int(np.prod(entry.shape)))
             found[name] = flat.astype(np.float32).reshape(entry.shape)
         return found
 
 
 def _object(text: str, where: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadCheckpoint(f"{where} is not JSON") from error
-    if not isinstance(found, dict):
-        raise BadCheckpoint(f"{where} is not a JSON object")
-    return found
+    return parse_json(text.encode(errors="surrogatepass"), where)

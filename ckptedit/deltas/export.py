@@ -1,6 +1,7 @@
 """A delta as a plain LoRA, or as a LyCORIS file of full differences, for A1111 and ComfyUI."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod, sqrt
 from pathlib import Path
@@ -10,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ckptedit.deltas.change import LowRank
-from ckptedit.deltas.delta import Delta
+from ckptedit.deltas.delta import Delta, open_delta
 from ckptedit.deltas.entry import Entry, lora_tensors
 from ckptedit.deltas.keys import BIAS, loads_in_uis
 from ckptedit.deltas.labels import data_sha256, hashes, labels
 from ckptedit.deltas.lowrank import factorize, leading, truncate
 from ckptedit.errors import BadParam, Incompatible
-from ckptedit.files import Spec, check_output, escape, ledger, write
+from ckptedit.files import Checkpoint, Spec, check_output, escape, ledger, opened, write
 from ckptedit.progress import Track, silent
 
 MODULES = {"lora": "networks.lora", "lycoris": "lycoris.kohya"}  # what loads each format
 NEGLIGIBLE = 1e-6  # relative error of the factors of a dense change, where no rank is given
 
-Part = tuple[Spec, NDArray[Any]]
+Stored = tuple[Spec, NDArray[Any]]  # a tensor of the file
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,23 @@ class Exported:
     rank: int
     error: float
     left_out: tuple[str, ...]
+    format: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures under their stable names, for JSON."""
+        return {
+            "output": str(self.path),
+            "sha256": self.sha256,
+            "format": self.format,
+            "tensors": self.tensors,
+            "rank": self.rank,
+            "error": {"relative": self.error},
+            "left_out": list(self.left_out),
+        }
 
 
 def export(
-    delta: Delta,
+    delta: str | Path | Checkpoint | Delta,
     output: str | Path,
     *,
     format: str = "lora",
@@ -55,12 +69,22 @@ def export(
 ) -> Exported:
     """Writes a delta under the keys that A1111 and ComfyUI load, without anything else.
 
+    delta:  a delta file by name, or open
     format: "lora": factors throughout; "lycoris": differences throughout, nothing lost
     rank:   of a lora: 1 or more; None keeps each change's own, which a dense change may not have
     Raises BadParam if the rank is none, Incompatible if a change has no low rank or nothing is left
     to write, and what `write` raises.
     """
     check_options(format, rank)
+    with ExitStack() as stack:
+        if not isinstance(delta, Delta):
+            delta = open_delta(stack.enter_context(opened(delta)))
+        return _write(delta, output, format, rank, force, track)
+
+
+def _write(
+    delta: Delta, output: str | Path, format: str, rank: int | None, force: bool, track: Track
+) -> Exported:
     check_output(output, [delta.checkpoint], force=force)
     exporter = _Exporter(delta, rank)
     kept = {name: entry for name, entry in delta.entries.items() if loadable(name, entry, format)}
@@ -88,7 +112,7 @@ def export(
     )
     left_out = tuple(name for name in delta.entries if name not in kept)
     return Exported(
-        written.path, written.sha256, len(kept), exporter.rank, exporter.error, left_out
+        written.path, written.sha256, len(kept), exporter.rank, exporter.error, left_out, format
     )
 
 
@@ -121,14 +145,14 @@ class _Exporter:
     def error(self) -> float:
         return sqrt(self._lost / self._all) if self._all else 0.0
 
-    def dense(self, name: str) -> Iterator[Part]:
+    def dense(self, name: str) -> Iterator[Stored]:
         entry = self.delta.entries[name]
         key = module(entry) + (".diff_b" if name.endswith(BIAS) else ".diff")
         flat = self.delta.change(name).stretch(0, prod(entry.shape))
         values = flat.astype(np.float32).reshape(entry.shape)
         yield Spec(key, "F32", entry.shape), values
 
-    def low_rank(self, name: str) -> Iterator[Part]:
+    def low_rank(self, name: str) -> Iterator[Stored]:
         entry = self.delta.entries[name]
         change = self.delta.change(name)
         flat = change.stretch(0, prod(entry.shape)).reshape(entry.shape[0], -1)

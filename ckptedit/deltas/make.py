@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,32 +19,10 @@ from ckptedit.deltas.entry import SUFFIXES, Entry, lora_tensors, total
 from ckptedit.deltas.labels import data_sha256, hashes, labels
 from ckptedit.deltas.sides import Changes, Edited, FromChanges, FromCheckpoint
 from ckptedit.errors import BadParam, Incompatible
-from ckptedit.files import Checkpoint, Spec, check_output, ledger, write
+from ckptedit.files import Checkpoint, Spec, check_output, ledger, opened, write
 from ckptedit.progress import Track, silent
 
 TOLERANCE = 1e-3  # of the change between stored checkpoints, beside what rounding them did
-
-
-@dataclass(frozen=True)
-class Making:
-    """How to write a delta.
-
-    exact:     only forms that restore the edited checkpoint, and the base, to the last bit: factors
-               and differences where they do, the stored values themselves elsewhere
-    tolerance: relative error (Frobenius) that low-rank factors may have, 0 to 1, beside the noise
-               of the stored dtype: what rounding the edited values to it added to their change
-    line:      the ledger's entry of the edit; None takes it from the edited checkpoint's ledger
-    gram:      [d, d] E Eᵀ of the embeddings that the edit was made for
-    """
-
-    exact: bool = False
-    tolerance: float = TOLERANCE
-    line: Mapping[str, Any] | None = None
-    gram: NDArray[np.float32] | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.tolerance < 1:
-            raise BadParam(f"tolerance must be from 0 to 1, got {self.tolerance}")
 
 
 @dataclass(frozen=True)
@@ -73,53 +52,104 @@ class Made:
         """Entries that taking it out again leaves other than in the base, and the worst."""
         return total([entry.back for entry in self.entries.values()])
 
+    def as_dict(self) -> dict[str, Any]:
+        """The figures under their stable names, for JSON."""
+        ways = {"off": self.off, "back": self.back}
+        return {
+            "output": str(self.path),
+            "sha256": self.sha256,
+            "result_sha256": self.result_sha256,
+            "tensors": self.forms,
+            "exact": not self.off[0] and not self.back[0],
+            **{way: {"values": count, "worst": worst} for way, (count, worst) in ways.items()},
+        }
+
 
 def write_delta(
-    base: Checkpoint,
-    edited: Checkpoint | Changes,
-    target: str | Path,
+    base: str | Path | Checkpoint,
+    edited: str | Path | Checkpoint | Changes,
+    output: str | Path,
     *,
-    how: Making = Making(),
+    exact: bool = False,
+    tolerance: float = TOLERANCE,
+    keys: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    line: Mapping[str, Any] | None = None,
+    gram: NDArray[np.float32] | None = None,
     force: bool = False,
     track: Track = silent,
 ) -> Made:
     """Writes what makes base into edited.
 
-    edited: a checkpoint with the same tensors, or float32 changes that were never rounded
-    Raises Incompatible if tensors differ in name or shape, or none in value; BadCheckpoint if a
-    changed one holds NaN or Inf; and what `write` raises.
+    base:      a checkpoint by name, or an open one
+    edited:    another with the same tensors; or changes by the name of the base's tensor, float32
+               arrays or factors that were never rounded
+    exact:     only forms that restore the edited checkpoint, and the base, to the last bit: factors
+               and differences where they do, the stored values themselves elsewhere
+    tolerance: relative error (Frobenius) that low-rank factors may have, 0 to 1, beside the noise
+               of the stored dtype: what rounding the edited values to it added to their change
+    keys:      patterns of the tensors whose change is written; none stands for all
+    ignore:    of added, removed, reshaped: what of edited no delta can hold, and is left out
+    line:      the ledger's entry of the edit; None takes it from the edited checkpoint's ledger
+    gram:      [d, d] E Eᵀ of the embeddings that the edit was made for
+    Raises BadParam; Incompatible if tensors differ in name or shape, or none in value;
+    BadCheckpoint if a changed one holds NaN or Inf; and what `write` raises.
     """
-    inputs = [base, *([edited] if isinstance(edited, Checkpoint) else [])]
-    check_output(target, inputs, force=force)
+    if not 0 <= tolerance < 1:
+        raise BadParam(f"tolerance must be from 0 to 1, got {tolerance}")
+    with ExitStack() as stack:
+        before = stack.enter_context(opened(base))
+        if isinstance(edited, Mapping) and not isinstance(edited, Checkpoint):
+            inputs, side = [before], edited_side(before, edited, keys, ignore)
+        else:
+            after = stack.enter_context(opened(edited))
+            inputs, side = [before, after], edited_side(before, after, keys, ignore)
+        check_output(output, inputs, force=force)
+        chooser = Chooser(before, side, exact=exact, tolerance=tolerance)
+        digest = choose_all(chooser, track)
+        parts = [(spec, part) for name in chooser.entries for spec, part in tensors(chooser, name)]
+        if gram is not None:
+            energy = np.asarray(gram, np.float32)
+            parts.append((Spec(file.GRAM, "F32", energy.shape), lambda: energy))
+        metadata = describe(chooser, digest, edit_lines(chooser, line), title(output))
+        metadata |= hashes(data_sha256(part() for _, part in parts))
+        written = write(
+            output,
+            [spec for spec, _ in parts],
+            (part() for _, part in parts),
+            metadata,
+            inputs=inputs,
+            force=force,
+        )
+    return Made(written.path, written.sha256, digest, chooser.entries)
+
+
+def edited_side(
+    base: Checkpoint,
+    edited: Checkpoint | Changes,
+    keys: Sequence[str],
+    ignore: Sequence[str],
+) -> Edited:
+    """The edited side of a delta. Raises what `write_delta` raises about names and shapes."""
     if isinstance(edited, Checkpoint):
-        side: Edited = FromCheckpoint(base, edited)
-    else:
-        side = FromChanges(base, edited)
-    chooser = Chooser(base, side, exact=how.exact, tolerance=how.tolerance)
-    digest = hashlib.sha256()
+        return FromCheckpoint(base, edited, keys, ignore)
+    if keys or ignore:
+        raise BadParam("keys and ignore are for an edited checkpoint: changes say what they change")
+    return FromChanges(base, edited)
+
+
+def choose_all(chooser: Chooser, track: Track) -> str:
+    """Chooses a form for every tensor that differs; sha256 of what applying them gives."""
+    base, digest = chooser.base, hashlib.sha256()
     for name in track(list(base), "taking the difference"):
-        if side.differs(name):
+        if chooser.side.differs(name):
             digest.update(chooser.take(name).data)
         else:
             for piece in base.chunks(name):
                 digest.update(piece)
     if not chooser.entries:
         raise Incompatible(f"there is no difference to write: nothing differs from {base.label}")
-    parts = [(spec, part) for name in chooser.entries for spec, part in tensors(chooser, name)]
-    if how.gram is not None:
-        gram = np.asarray(how.gram, np.float32)
-        parts.append((Spec(file.GRAM, "F32", gram.shape), lambda: gram))
-    metadata = describe(chooser, digest.hexdigest(), how, title(target))
-    metadata |= hashes(data_sha256(part() for _, part in parts))
-    written = write(
-        target,
-        [spec for spec, _ in parts],
-        (part() for _, part in parts),
-        metadata,
-        inputs=inputs,
-        force=force,
-    )
-    return Made(written.path, written.sha256, digest.hexdigest(), chooser.entries)
+    return digest.hexdigest()
 
 
 def title(target: str | Path) -> str:
@@ -141,8 +171,13 @@ def tensors(chooser: Chooser, name: str) -> Iterator[tuple[Spec, Any]]:
             yield spec, lambda data=data: data
 
 
-def describe(chooser: Chooser, result: str, how: Making, name: str) -> dict[str, str]:
-    """The metadata of a delta file. result: sha256 of what applying it gives."""
+def describe(
+    chooser: Chooser, result: str, lines: Sequence[Mapping[str, Any]], name: str
+) -> dict[str, str]:
+    """The metadata of a delta file.
+
+    result: sha256 of what applying it gives; lines: what was done; name: what interfaces show
+    """
     base, entries = chooser.base, chooser.entries
     family = chooser.naming.family.name if chooser.naming.family else None
     ranks = [factors.up.shape[1] for factors in chooser.factors.values()]
@@ -158,16 +193,16 @@ def describe(chooser: Chooser, result: str, how: Making, name: str) -> dict[str,
         file.RESULT: _json({"sha256": result}),
         file.EXACT: _json(exact),
         file.TENSORS: _json({name: entry.as_dict() for name, entry in entries.items()}),
-        ledger.KEY: _json(edit_lines(chooser, how)),
+        ledger.KEY: _json(lines),
     }
 
 
-def edit_lines(chooser: Chooser, how: Making) -> list[Mapping[str, Any]]:
-    """What was done between base and result: the edited ledger's entries, or how.line."""
+def edit_lines(chooser: Chooser, line: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """What was done between base and result: the edited ledger's entries, and the one given."""
     lines = ledger.beyond(chooser.base.ledger, chooser.side.ledger)
-    if how.line or lines:
-        return [*lines, *([how.line] if how.line else [])]
-    options = {"exact": how.exact, "tolerance": how.tolerance}
+    if line or lines:
+        return [*lines, *([line] if line else [])]
+    options = {"exact": chooser.exact, "tolerance": chooser.tolerance}
     return [ledger.entry("diff", options, chooser.base.data_sha256())]
 
 

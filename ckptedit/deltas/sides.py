@@ -1,6 +1,6 @@
 """The edited side of a delta: a checkpoint, or changes that were never rounded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,15 +9,17 @@ from numpy.typing import NDArray
 from ckptedit.deltas.change import Dense, LowRank, patched
 from ckptedit.deltas.distance import Bytes, Distance, apart, apart_in_value
 from ckptedit.deltas.lowrank import rounding_noise
-from ckptedit.errors import BadCheckpoint, Incompatible
+from ckptedit.errors import BadCheckpoint, BadParam, Incompatible, UnknownName
 from ckptedit.files import Checkpoint, decode, encode, escape
 from ckptedit.files.nonfinite import holds_nonfinite
+from ckptedit.globs import matches
 
 # name -> edited less base, [*shape]; an array is written in the form that takes least room, a
 # change as it is
 Changes = Mapping[str, NDArray[np.float32] | LowRank | Dense]
 
 COMPARED = 1 << 20  # bytes
+IGNORED = {"added", "removed", "reshaped", "retyped"}  # as `diff` has them; retyped ones fit
 
 
 class Edited(Protocol):
@@ -49,23 +51,39 @@ class Edited(Protocol):
 
 
 class FromCheckpoint:
-    """An edited checkpoint. It must have the base's tensors, in any float dtype."""
+    """An edited checkpoint. It must have the base's tensors, in any float dtype.
 
-    def __init__(self, base: Checkpoint, edited: Checkpoint) -> None:
-        """Raises Incompatible if a tensor was added, removed or reshaped."""
-        require_shapes(base, edited, edited.label)
-        if lost := base.keys() - edited.keys():
-            raise Incompatible(
-                f"{edited.label} lacks the tensor {escape(min(lost))} of {base.label}: a delta "
-                "changes tensors, it does not remove them"
+    keys, ignore: as `write_delta` has them
+    """
+
+    def __init__(
+        self, base: Checkpoint, edited: Checkpoint, keys: Sequence[str], ignore: Sequence[str]
+    ) -> None:
+        """Raises Incompatible if a tensor was added, removed or reshaped, unless ignored."""
+        if unknown := set(ignore) - IGNORED:
+            raise BadParam(
+                f"ignore is {min(unknown)!r}; it must be of {', '.join(sorted(IGNORED))}"
             )
+        names = [*base, *(name for name in edited if name not in base)]
+        chosen = [name for name in names if not keys or matches(name, keys)]
+        if not chosen:
+            raise UnknownName(f"{base.label} and {edited.label} have no tensor that keys pick")
+        for name in chosen:
+            if (kind := _structure(base, edited, name)) and kind not in ignore:
+                raise Incompatible(
+                    f"{_how(base, edited, name)}: a delta changes values; --ignore {kind} leaves "
+                    "such tensors out"
+                )
         self.base, self.edited = base, edited
+        self.names = {name for name in chosen if not _structure(base, edited, name)}
 
     @property
     def ledger(self) -> list[dict[str, Any]]:
         return self.edited.ledger
 
     def differs(self, name: str) -> bool:
+        if name not in self.names:
+            return False
         if not self.in_dtype_of_base(name):
             return bool((self.base.values(name) != self.edited.values(name)).any())
         pairs = zip(
@@ -109,7 +127,7 @@ class FromChanges:
 
     def __init__(self, base: Checkpoint, changes: Changes) -> None:
         """Raises Incompatible if a name or shape is not the base's."""
-        require_shapes(base, changes, "the edit")
+        require_shapes(base, changes)
         self.base, self.changes = base, changes
 
     @property
@@ -149,16 +167,31 @@ class FromChanges:
         return change if isinstance(change, LowRank | Dense) else Dense(change)
 
 
-def require_shapes(base: Checkpoint, edited: Mapping[str, Any], label: str) -> None:
-    """Raises Incompatible if a tensor of the edit is not in the base, or has another shape."""
-    for name in edited:
+def _structure(base: Checkpoint, edited: Mapping[str, Any], name: str) -> str | None:
+    """Which of IGNORED a tensor is, for no delta can hold it; None if it is in both alike."""
+    if name not in base:
+        return "added"
+    if name not in edited:
+        return "removed"
+    return "reshaped" if tuple(edited[name].shape) != base[name].shape else None
+
+
+def _how(base: Checkpoint, edited: Checkpoint, name: str) -> str:
+    if name not in base:
+        return f"{edited.label} has a tensor {escape(name)} that {base.label} lacks"
+    if name not in edited:
+        return f"{edited.label} lacks the tensor {escape(name)} of {base.label}"
+    return (f"tensor {escape(name)} is {list(base[name].shape)} in {base.label}, but "
+            f"{list(edited[name].shape)} in {edited.label}")  # fmt: skip
+
+
+def require_shapes(base: Checkpoint, changes: Mapping[str, Any]) -> None:
+    """Raises Incompatible if a change is of no tensor of the base, or has another shape."""
+    for name in changes:
         if name not in base:
+            raise Incompatible(f"the edit changes {escape(name)}, which {base.label} lacks")
+        if (new := tuple(changes[name].shape)) != base[name].shape:
             raise Incompatible(
-                f"{label} has a tensor {escape(name)} that {base.label} lacks: a delta changes "
-                "tensors, it does not add any"
-            )
-        if (new := tuple(edited[name].shape)) != base[name].shape:
-            raise Incompatible(
-                f"tensor {escape(name)} is {list(base[name].shape)} in {base.label}, but "
-                f"{list(new)} in {label}: a delta does not change shapes"
+                f"tensor {escape(name)} is {list(base[name].shape)} in {base.label}, but its "
+                f"change is {list(new)}"
             )

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from ckptedit.concepts.prompts import held_out, retained_pairs, wanted_pairs
 from ckptedit.concepts.request import Request, Wish, resolve
-from ckptedit.deltas import Made, Making, write_delta
+from ckptedit.deltas import Made, write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
 from ckptedit.diffusion import Model, choose_threads, kv_parameters, open_model, threads
 from ckptedit.erasure import OBJECTIVES
@@ -94,8 +94,8 @@ def erase(
         **result.ledger_facts(),
     )
     if delta:
-        how = Making(line=line, gram=result.gram.float().numpy())
-        return result, write_delta(opened, result.edits, output, how=how, force=force)
+        gram = result.gram.float().numpy()
+        return result, write_delta(opened, result.edits, output, line=line, gram=gram, force=force)
     edits = {name: partial(_patched, opened, name, change) for name, change in result.edits.items()}
     metadata = ledger.append(opened.metadata, line)
     return result, write_edited(

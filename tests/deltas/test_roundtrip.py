@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ckptedit.deltas import Making, apply, open_delta, plan, read_delta, write_delta
+from ckptedit.deltas import apply, export, open_delta, plan, read_delta, write_delta
 from ckptedit.deltas.change import Dense, LowRank, Replacement, patched
 from ckptedit.errors import (
     BadCheckpoint,
@@ -17,8 +17,9 @@ from ckptedit.errors import (
     Incompatible,
     OutputExists,
     Overflow,
+    UnknownName,
 )  # fmt: skip
-from ckptedit.files import Checkpoint, TensorInfo, encode, write_edited
+from ckptedit.files import Checkpoint, TensorInfo, encode, write, write_edited
 from deltas.conftest import (
     BIAS,
     CONV,
@@ -46,7 +47,7 @@ EDIT = {
 
 def delta_of(base, edited, target, **how):
     with Checkpoint(base) as old, Checkpoint(edited) as new:
-        return write_delta(old, new, target, how=Making(**how), force=True)
+        return write_delta(old, new, target, force=True, **how)
 
 
 def applied(base, delta, output, **options):
@@ -60,7 +61,7 @@ def test_an_exact_delta_gives_the_edited_checkpoint_and_the_base_to_the_bit(make
     made = delta_of(base, edited, tmp_path / "d", exact=True)
     assert (made.off, made.back) == ((0, 0.0), (0, 0.0))
     there = applied(base, tmp_path / "d", tmp_path / "there")
-    assert stored(there.path) == stored(edited) and there.verified and not there.plan.notes
+    assert stored(there.path) == stored(edited) and there.verified and not there.application.notes
     back = applied(there.path, tmp_path / "d", tmp_path / "back", reverse=True)
     assert stored(back.path) == stored(base) and back.verified
 
@@ -74,11 +75,13 @@ def test_without_exact_the_stated_error_is_the_error(make, tmp_path, dtype):
     for name, entry in made.entries.items():
         error = np.abs(ours[name] - theirs[name])
         assert entry.off == (int((error > 0).sum()), float(error.max()))
-    assert there.plan.off == made.off and there.sha256 == made.result_sha256 and there.verified
+    assert (
+        there.application.off == made.off and there.sha256 == made.result_sha256 and there.verified
+    )
     back = applied(there.path, tmp_path / "d", tmp_path / "back", reverse=True)
     left = numbers(back.path)
     worst = max(float(np.abs(left[name] - before[name]).max()) for name in made.entries)
-    assert made.back[1] == worst == back.plan.off[1]
+    assert made.back[1] == worst == back.application.off[1]
     assert (back.sha256 == Checkpoint(base).data_sha256()) == (made.back[0] == 0)
 
 
@@ -103,8 +106,7 @@ def test_a_half_precision_edit_of_low_rank_is_stored_as_factors_of_that_rank(mak
 def test_an_unrounded_change_of_low_rank_keeps_its_rank_and_its_values(make, tmp_path):
     base, change = make("base", "F32"), low_rank(SHAPES[KEY], 8)
     with Checkpoint(base) as old:
-        how = Making(tolerance=1e-6)
-        made = write_delta(old, {KEY: change}, tmp_path / "d", how=how)
+        made = write_delta(old, {KEY: change}, tmp_path / "d", tolerance=1e-6)
     assert made.forms == {"lora": 1}
     assert np.linalg.norm(read_delta(tmp_path / "d")[KEY] - change) < 1e-6 * np.linalg.norm(change)
     with Checkpoint(tmp_path / "d") as file:
@@ -293,7 +295,7 @@ def test_another_base_is_refused_by_name_and_fuzz_takes_it(make, tmp_path):
         applied(other, tmp_path / "d", tmp_path / "o")
     assert not (tmp_path / "o").exists()
     result = applied(other, tmp_path / "d", tmp_path / "o", fuzz=True)
-    assert result.plan.fit.differing == (KEY,) and result.plan.off is None
+    assert result.application.fit.differing == (KEY,) and result.application.off is None
     moved = numbers(other)[KEY] + read_delta(tmp_path / "d")[KEY]
     np.testing.assert_allclose(numbers(result.path)[KEY], moved, rtol=1e-6, atol=1e-8)
 
@@ -362,23 +364,23 @@ def test_tensors_added_removed_or_reshaped_are_no_delta(make, tmp_path):
     with pytest.raises(Incompatible, match="nothing differs"):
         delta_of(base, base, tmp_path / "d")
     added = make("added", replace={"extra.weight": np.zeros((2, 2), np.float32)})
-    with pytest.raises(Incompatible, match="does not add"):
+    with pytest.raises(Incompatible, match=r"extra\.weight that .* lacks.*--ignore added"):
         delta_of(base, added, tmp_path / "d")
-    with pytest.raises(Incompatible, match="does not remove"):
+    with pytest.raises(Incompatible, match=r"lacks the tensor extra\.weight.*--ignore removed"):
         delta_of(added, base, tmp_path / "d")
-    with pytest.raises(Incompatible, match="does not change shapes"):
+    with pytest.raises(Incompatible, match="--ignore reshaped"):
         delta_of(base, make("r", replace={TEXT: np.zeros((2, 2), np.float32)}), tmp_path / "d")
     with pytest.raises(BadParam, match="tolerance"):
-        Making(tolerance=1.5)
+        delta_of(base, added, tmp_path / "d", tolerance=1.5)
 
 
 @pytest.mark.parametrize(
     "spoil, message",
     [
         (lambda m: m.update({"ckptedit.format": "delta/9"}), "delta/9"),
-        (lambda m: m.update({"ckptedit.tensors": "{"}), "not JSON"),
+        (lambda m: m.update({"ckptedit.tensors": "{"}), "not valid JSON"),
         (lambda m: m.update({"ckptedit.tensors": "[]"}), "not a JSON object"),
-        (lambda m: m.pop("ckptedit.tensors"), "not JSON"),
+        (lambda m: m.pop("ckptedit.tensors"), "not valid JSON"),
         (lambda m: change_entry(m, key="nowhere"), "lacks its tensor nowhere"),
         (lambda m: change_entry(m, form="guess"), "unknown form"),
         (lambda m: change_entry(m, dtype="F99"), "unknown form 'lora' or dtype 'F99'"),
@@ -409,7 +411,45 @@ def change_entry(metadata, **fields):
 def test_a_gram_matrix_rides_along(make, tmp_path):
     base, gram = make("base"), np.eye(256, dtype=np.float32)
     with Checkpoint(base) as old:
-        write_delta(old, {KEY: EDIT[KEY]}, tmp_path / "d", how=Making(gram=gram))
+        write_delta(old, {KEY: EDIT[KEY]}, tmp_path / "d", gram=gram)
     with Checkpoint(tmp_path / "d") as file, Checkpoint(base) as old:
         np.testing.assert_array_equal(open_delta(file).gram(), gram)
         assert plan(old, file).fit.exact
+
+
+def test_what_no_delta_holds_is_left_out_where_it_is_ignored(make, tmp_path):
+    """One side without position_ids, with an averaged copy, with one token more."""
+    base = make("base", replace={"token.weight": np.zeros((5, 4), np.float32)})
+    more = {"token.weight": np.ones((6, 4), np.float32), "model_ema.x": np.ones(3, np.float32)}
+    edited = make("edited", changes={KEY: EDIT[KEY]}, replace=more)
+    with Checkpoint(edited) as full:
+        kept = [name for name in full if name != IDS]
+        bare = tmp_path / "bare.safetensors"
+        write(bare, [full[name] for name in kept], [full.raw(name) for name in kept], {})
+    every = ("added", "removed", "reshaped")
+    for left in every:
+        with pytest.raises(Incompatible, match=f"--ignore {left}"):
+            delta_of(base, bare, tmp_path / "d", ignore=[kind for kind in every if kind != left])
+    assert delta_of(base, bare, tmp_path / "d", ignore=every).entries.keys() == {KEY}
+    there = applied(base, tmp_path / "d", tmp_path / "there")
+    assert there.verified and stored(there.path)[IDS] == stored(base)[IDS]
+
+
+def test_only_the_tensors_that_keys_pick_are_in_the_delta(make, tmp_path):
+    base, edited = make("base"), make("edited", changes=EDIT)
+    made = delta_of(base, edited, tmp_path / "d", keys=["**.attn2.**", "!**.to_v.**"])
+    assert made.entries.keys() == {KEY}
+    assert applied(base, tmp_path / "d", tmp_path / "there").verified
+    with pytest.raises(UnknownName, match="keys pick"):
+        delta_of(base, edited, tmp_path / "d", keys=["nothing"])
+
+
+def test_what_is_open_stays_open_and_names_do_as_well(make, tmp_path):
+    base, edited = make("base"), make("edited", changes=EDIT)
+    write_delta(base, edited, tmp_path / "d", exact=True)
+    by_name = apply(base, tmp_path / "d", tmp_path / "a")
+    with Checkpoint(base) as start, Checkpoint(tmp_path / "d") as delta:
+        assert apply(start, delta, tmp_path / "b").sha256 == by_name.sha256
+        assert read_delta(delta).keys() == read_delta(tmp_path / "d").keys() == EDIT.keys()
+        assert export(delta, tmp_path / "e", format="lycoris").tensors
+        assert start.raw(KEY).size and delta.raw(next(iter(delta))).size

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ckptedit.deltas import Making, write_delta
+from ckptedit.deltas import write_delta
 from ckptedit.deltas.foreign import modules
 from ckptedit.errors import Incompatible
 from ckptedit.files import Checkpoint, ledger
@@ -21,7 +21,7 @@ def as_delta(base, tmp_path):
     def write(edited, **making):
         path = edited.with_suffix(".delta.safetensors")
         with Checkpoint(base) as before, Checkpoint(edited) as after:
-            write_delta(before, after, path, how=Making(**making))
+            write_delta(before, after, path, **making)
         return path
 
     return write
