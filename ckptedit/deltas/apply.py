@@ -13,13 +13,8 @@ from ckptedit.deltas.entry import total
 from ckptedit.deltas.fit import Fit, fit, how_far, require_fit, some
 from ckptedit.deltas.foreign import open_foreign
 from ckptedit.errors import BadCheckpoint, BadParam
-<<<<<<< HEAD
-from ckptedit.files import Checkpoint, Written, check_output, escape, ledger, write_edited
-from ckptedit.files.permission import is_stream
-=======
 from ckptedit.files import Checkpoint, Written, check_output, escape, ledger, opened, write_edited
-from ckptedit.files.stream import is_stream
->>>>>>> 89b04af (apply, export, write_delta and read_delta take a path or an open object and flat keywords; diff -o goes with --keys and --ignore, ends with 0 and prints the path)
+from ckptedit.files.permission import is_stream
 
 
 @dataclass(frozen=True)

@@ -343,7 +343,7 @@ def test_indices_stored_as_floats_keep_the_bases_bytes(make, tmp_path, method, a
     if as_edit == "a delta":
         files = [delta_of(base, file) for file in files]
     out = tmp_path / "out.safetensors"
-    merge_files(base, files, Target(out), Recipe(method=method))
+    merge_files(base, files, out, method=method)
     assert stored(out)["text.position_ids"] == stored(base)["text.position_ids"]
     assert stored(out)[KEY] != stored(base)[KEY]
 
@@ -354,7 +354,7 @@ def test_other_indices_are_refused_as_other_integers_are(make, tmp_path, as_edit
     edit = make("other", 1, {"text.position_ids": ("F16", np.arange(7.0)[::-1])})
     edit = delta_of(base, edit) if as_edit == "a delta" else edit
     with pytest.raises(Incompatible, match=r"text\.position_ids.* cannot be merged"):
-        merge_files(base, [edit], Target(tmp_path / "out"), Recipe(method="task"))
+        merge_files(base, [edit], tmp_path / "out", method="task")
 
 
 def delta_of(base, edited):
