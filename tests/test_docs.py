@@ -128,3 +128,10 @@ def test_ci_runs_on_the_pythons_that_the_package_names():
     (matrix,) = re.findall(r"^ +python: \[(.*)\]$", workflow, re.M)
     assert re.findall(r"[\d.]+", matrix) == named
     assert project["requires-python"] == f">={named[0]}"
+
+
+def test_the_index_names_every_page():
+    index = ROOT.joinpath("docs/README.md").read_text()
+    for page in PAGES:
+        if page.parent.name == "docs" and page.name != "README.md":
+            assert f"]({page.name})" in index, page.name
