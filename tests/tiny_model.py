@@ -155,12 +155,31 @@ def mini_config(part: str) -> dict[str, object]:
 
 def random_mini(path: Path, seed: int = 0) -> Path:
     """Writes mini as it ships, half precision, but with random weights."""
+    tensors = to_ldm(*_random_modules(seed), family=MINI)
+    save_file({name: tensor.half() for name, tensor in tensors.items()}, path)
+    return path
+
+
+def random_mini_folder(path: Path, seed: int = 0) -> Path:
+    """Writes the same model as `random_mini` as a folder of diffusers components."""
+    files = {
+        "unet": "unet/diffusion_pytorch_model.safetensors",
+        "vae": "vae/diffusion_pytorch_model.safetensors",
+        "text_encoder": "text_encoder/model.safetensors",
+    }
+    for (part, name), module in zip(files.items(), _random_modules(seed), strict=True):
+        (path / part).mkdir(parents=True)
+        (path / part / "config.json").write_text(json.dumps(mini_config(part)))
+        tensors = {key: t.detach().half().contiguous() for key, t in module.state_dict().items()}
+        save_file(tensors, path / name)
+    (path / "model_index.json").write_text(json.dumps(INDEX))
+    return path
+
+
+def _random_modules(seed: int) -> tuple[UNet2DConditionModel, AutoencoderKL, CLIPTextModel]:
     torch.manual_seed(seed)
-    tensors = to_ldm(
+    return (
         UNet2DConditionModel.from_config(mini_config("unet")),
         AutoencoderKL.from_config(mini_config("vae")),
         CLIPTextModel(CLIPTextConfig(**mini_config("text_encoder"))),
-        family=MINI,
     )
-    save_file({name: tensor.half() for name, tensor in tensors.items()}, path)
-    return path

@@ -9,6 +9,7 @@ from ckptedit.families.roles import Role, block_role, is_index
 from ckptedit.families.sd1 import SD1
 from ckptedit.families.sd2 import SD2
 from ckptedit.families.sdxl import SDXL
+from ckptedit.families.spelling import spelled_like
 from ckptedit.families.stored import Source, blocks_of, sources
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "layout",
     "lora_name",
     "sources",
+    "spelled_like",
     "to_ldm",
 ]

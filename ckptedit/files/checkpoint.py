@@ -6,6 +6,7 @@ folder the component's name comes first: `unet.conv_in.weight`, `text_encoder_2.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +166,15 @@ class Checkpoint(Mapping[str, TensorInfo]):
         """Raises BadCheckpoint if a file of it was written to since it was opened."""
         for source in self.sources:
             source.require_unchanged()
+
+    def view(self, tensors: Mapping[str, TensorInfo]) -> "Checkpoint":
+        """The same open files as a table of other tensors: name -> where its bytes are in them.
+
+        Closing either closes both.
+        """
+        view = copy(self)
+        view._tensors = {name: (info, self.sources[info.file]) for name, info in tensors.items()}
+        return view
 
     def close(self) -> None:
         for source in self.sources:
