@@ -67,13 +67,10 @@ def test_no_line_of_the_list_of_commands_is_cut_off():
     assert len(listed.strip().splitlines()) == len(COMMANDS) and "..." not in listed
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_the_example_can_be_copied_from_a_narrow_terminal(command):
-    done = CliRunner().invoke(app, [command, "--help"], terminal_width=40)
+    known = GROUP.commands[command] if command else GROUP
+    done = CliRunner().invoke(app, [command] * bool(command) + ["--help"], terminal_width=40)
     (example,) = (line for line in done.stdout.splitlines() if "Example: " in line)
-    (written,) = (
-        line
-        for line in GROUP.commands[command].callback.__doc__.splitlines()
-        if "Example: " in line
-    )
+    (written,) = (line for line in known.callback.__doc__.splitlines() if "Example: " in line)
     assert example.strip() == written.strip()

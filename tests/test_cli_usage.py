@@ -31,7 +31,7 @@ def put(path: Path, value: int = 0, count: int = 100) -> Path:
     [
         (["nonsense"], "No such command 'nonsense'"),
         (["info"], "Missing argument 'CKPT'"),
-        (["info", "a", "--nonsense"], "No such option: --nonsense"),
+        (["info", "a", "--nonsense"], "No such option: --nonsense; see root info --help"),
         (["info", "a", "b"], "unexpected extra argument"),
         (["merge", "a", "b", "--density", "x"], "--density"),
     ],

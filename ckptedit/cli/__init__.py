@@ -41,7 +41,7 @@ class ErrorsToExit(TyperGroup):
             if not hasattr(error, "format_message"):  # Typer keeps its exceptions to itself
                 raise
             message = error.format_message()
-            typer.echo(message if "\n" in message else f"error: {message}", err=True)
+            typer.echo(message if "\n" in message else misused(error, message), err=True)
             status = 2
         if not extra.get("standalone_mode", True):
             return status
@@ -64,6 +64,14 @@ class ErrorsToExit(TyperGroup):
             raise typer.Exit(130) from None
 
 
+def misused(error: Any, message: str) -> str:
+    """One line about wrong usage, and where the right one is said."""
+    context, message = getattr(error, "ctx", None), message.removesuffix(".")
+    if context is None or message.endswith("?"):  # it asks whether another was meant
+        return f"error: {message}"
+    return f"error: {message}; see {context.command_path} --help"
+
+
 app = typer.Typer(
     cls=ErrorsToExit,
     no_args_is_help=True,
@@ -73,7 +81,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
 def root(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
@@ -89,6 +96,7 @@ def help_of(command: Callable[..., None]) -> str:
     return text.replace("\n\nExample: ", "\n\n\b\nExample: ")
 
 
+app.callback(help=help_of(root))(root)
 for _name in COMMANDS + HIDDEN:
     _module = import_module(f"ckptedit.cli.{_name}")
     _command = getattr(_module, _name)
