@@ -56,3 +56,12 @@ def encoder(checkpoint: Path, family: "Family") -> "TextEncoder":
     from ckptedit.text import load_text_encoder
 
     return load_text_encoder(Checkpoint(checkpoint), family)
+
+
+@pytest.fixture
+def tiny(checkpoint: Path, family: "Family", monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny checkpoint, as one of a family that every command knows."""
+    from ckptedit.families import FAMILIES
+
+    monkeypatch.setitem(FAMILIES, family.name, family)
+    return checkpoint

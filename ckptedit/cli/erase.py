@@ -15,6 +15,7 @@ from ckptedit.cli.options import (
     Json,
     Output,
     Param,
+    Prediction,
     Quiet,
     Seed,
     Strings,
@@ -25,7 +26,6 @@ from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
     from ckptedit.erasure.erase import Erasure
-    from ckptedit.erasure.options import Options
 
 NONE = "none"  # --guard none: nothing restrains the edit
 
@@ -55,6 +55,10 @@ def erase(
             help="Your concepts, [style] and [object] lines; default: the tool's.",
         ),
     ] = None,
+    method: Annotated[
+        str,
+        Option(metavar="NAME", help="conabl, which is trained; uce, a closed form: no UNet."),
+    ] = "conabl",
     guard: Annotated[
         Strings,
         Option(
@@ -75,6 +79,14 @@ def erase(
         int | None, Option(metavar="N", help="Drawn to train on, of each sort; default: 40.")
     ] = None,
     seed: Seed = None,
+    threads: Annotated[
+        int | None,
+        Option(metavar="N", min=1, help="Of the processor; default: by the model's size."),
+    ] = None,
+    resume: Annotated[
+        bool, Option("--resume", help="Go on where the same training was interrupted.")
+    ] = False,
+    prediction: Prediction = "auto",
     device: Device = "auto",
     output: Output = None,
     tokenizer: Tokenizer = None,
@@ -100,22 +112,23 @@ def erase(
     target = output or default_target(ckpt, delta)
     if json and target == "-":
         raise BadParam("--json and -o - both want stdout")
-    opened, may = Checkpoint(ckpt), {"force": force, "in_place": in_place}
+    opened = Checkpoint(ckpt)
+    may: dict[str, Any] = {"force": force, "in_place": in_place}
     check_output(target, [opened], **may)  # before torch is imported: a mistake shows at once
 
     from ckptedit.erasure.erase import erase as run
 
     numbers = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures, "seed": seed}
-    options = resolve(guard, param, tokens=tokens, **numbers)
-    erasure, written = run(
-        opened, concept, target, options=options, device=device, tokenizer=tokenizer, delta=delta,
-        kind=kind, anchor=anchor, retain=listed(retain), neighbors=neighbors, lexicon=lexicon,
-        track=tracker(quiet), **may,
+    erasure = run(
+        opened, concept, target, kind=kind, anchor=anchor, retain=listed(retain),
+        neighbors=neighbors, lexicon=lexicon, tokens=tokens, device=device, threads=threads,
+        resume=resume, prediction=prediction, tokenizer=tokenizer, delta=delta,
+        track=tracker(quiet), **resolve(method, guard, param, **numbers), **may,
     )  # fmt: skip
     for line in [] if quiet else summary(erasure):
         say(line)
     if target != "-":
-        typer.echo(as_json(as_report(erasure, target, written.sha256)) if json else target)
+        typer.echo(as_json(as_report(erasure, target)) if json else target)
 
 
 def default_target(ckpt: str, delta: bool) -> str:
@@ -125,35 +138,35 @@ def default_target(ckpt: str, delta: bool) -> str:
     return str(default_output(ckpt, "erase.delta")).removesuffix(".safetensors") + ".safetensors"
 
 
-def resolve(guard: Strings, param: Strings, **given: Any) -> "Options":
-    """The options that the user gave, and the defaults of the rest."""
-    from ckptedit.erasure.options import DEFAULT_GUARDS, Options
-    from ckptedit.guards.parameters import guard_params
+def resolve(method: str, guard: Strings, param: Strings, **given: Any) -> dict[str, Any]:
+    """What the user gave of method, guards, their parameters and numbers."""
+    from ckptedit.erasure.options import Options, assigned
     from ckptedit.params import assignments
 
-    chosen = tuple(dict.fromkeys(name for name in guard or () if name != NONE))
-    guards = chosen if guard else DEFAULT_GUARDS
-    params = guard_params(assignments(param or ()), guards)
+    guards = tuple(dict.fromkeys(name for name in guard if name != NONE)) if guard else None
+    in_use = Options(method=method, guards=guards).guarded_by
+    params = assigned(assignments(param or ()), method, in_use)
     known = {name: value for name, value in given.items() if value is not None}
-    return Options(guards=guards, params=params, **known)
+    return {"method": method, "guards": guards, "params": params, **known}
 
 
-def as_report(erasure: "Erasure", output: str, sha256: str) -> dict[str, Any]:
+def as_report(erasure: "Erasure", output: str) -> dict[str, Any]:
     """The figures under their stable names."""
     request, options, effect = erasure.request, erasure.options, erasure.effect
     held = effect.protection
     return {
         "output": output,
-        "sha256": sha256,
+        "sha256": erasure.sha256,
         "concepts": [target.concept for target in request.targets],
         "kind": request.kind,
         "kinds": [target.kind for target in request.targets],
         "anchors": [target.anchor for target in request.targets],
         "retain": list(request.retained),
-        "method": options.objective,
-        "guards": list(options.guards),
-        "steps": options.steps,
+        "method": options.method,
+        "guards": list(options.guarded_by),
+        "steps": options.steps if options.trained else 0,
         "seed": options.seed,
+        "threads": erasure.threads,
         "seconds": round(erasure.seconds, 3),
         "drift": {"relative": effect.drift},
         "leak": {"float32": held and held.leak, "stored": held and held.stored},
@@ -168,9 +181,11 @@ def summary(erasure: "Erasure") -> list[str]:
     request, effect = erasure.request, erasure.effect
     held = effect.protection
     names = ", ".join(f"{t.concept!r} ({t.kind}) to {t.anchor!r}" for t in request.targets)
-    guards = ", ".join(erasure.options.guards) or NONE
+    options = erasure.options
+    guards = ", ".join(options.guarded_by) or NONE
+    how = f"{options.steps} steps under {guards}" if options.trained else f"by {options.method}"
     lines = [
-        f"erased {names} in {erasure.seconds:.0f} s, {erasure.options.steps} steps under {guards}",
+        f"erased {names} in {erasure.seconds:.0f} s, {how}",
         f"drift {effect.drift:.4f} of the K/V weights; keys and values change by "
         f"{effect.target:.3f} on held-out prompts of the target, "
         f"{effect.retain:.3f} on retained ones",
@@ -181,7 +196,7 @@ def summary(erasure: "Erasure") -> list[str]:
             f"room {held.room:.1%}"
         )
     if held and held.room < LITTLE_ROOM:
-        soft = "gradproj:soft" in erasure.options.guards
+        soft = "gradproj:soft" in options.guarded_by
         more = "raise its ridge (-p ridge=0.03)" if soft else "use --guard gradproj:soft"
         lines.append(
             f"warning: only {held.room:.1%} of the target's token energy can be edited; expect it "

@@ -58,6 +58,10 @@ SolverSteps = Annotated[
     int, Option("--steps", metavar="N", min=1, help="Solver steps per picture.")
 ]
 Device = Annotated[str, Option("--device", help="auto, cpu, cuda, cuda:N, mps.")]
+Prediction = Annotated[
+    str,
+    Option("--prediction", help="What the UNet puts out: epsilon, v_prediction; auto: as it says."),
+]
 Threads = Annotated[
     int, Option("--threads", "-j", metavar="N", help="Of the processor; the same result.")
 ]

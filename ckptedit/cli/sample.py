@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from ckptedit.cli.options import Ckpt, Device, Force, Json, Quiet, SolverSteps, Tokenizer
+from ckptedit.cli.options import (
+    Ckpt,
+    Device,
+    Force,
+    Json,
+    Prediction,
+    Quiet,
+    SolverSteps,
+    Tokenizer,
+)
 from ckptedit.cli.output import as_json, default_output, tracker
 
 
@@ -35,6 +44,7 @@ def sample(
     ] = None,
     tokenizer: Tokenizer = None,
     device: Device = "auto",
+    prediction: Prediction = "auto",
     precision: Annotated[str, Option(help="auto, float32, bfloat16, float16.")] = "auto",
     force: Force = False,
     json: Json = False,
@@ -56,7 +66,9 @@ def sample(
     from ckptedit.diffusion import choose_threads, open_model, sample_sheet, save_png, threads
 
     models = [
-        open_model(opened, device=device, tokenizer=tokenizer, precision=precision)
+        open_model(
+            opened, device=device, tokenizer=tokenizer, precision=precision, prediction=prediction
+        )
         for opened in checkpoints
     ]
     with threads(choose_threads(models[0].unet)):

@@ -84,6 +84,13 @@ class Replacement:
         return new - old
 
 
+def compact(up: NDArray[Any], down: NDArray[Any]) -> LowRank | Dense:
+    """up [out, r] @ down [r, in] as factors, or as the change itself where that is smaller."""
+    if up.size + down.size < len(up) * down.shape[1]:
+        return LowRank.of(up, down)
+    return Dense(np.asarray(up.astype(np.float64) @ down.astype(np.float64), np.float32))
+
+
 def digest(raw: Bytes) -> str:
     """sha256 of stored bytes, hex."""
     return hashlib.sha256(raw.data).hexdigest()

@@ -9,17 +9,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from ckptedit.families import FAMILIES
+from ckptedit.families.family import Labels
 from ckptedit.files.hashing import Hasher
 
 MODEL_HASH = "sshs_model_hash"
-
-VERSIONS = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
-ARCHITECTURES = {
-    "sd1": "stable-diffusion-v1",
-    "sd2": "stable-diffusion-v2-768-v",
-    "sdxl": "stable-diffusion-xl-v1-base",
-}
-STABILITY = "https://github.com/Stability-AI/generative-models"
 
 
 def labels(family: str | None, title: str, *, module: str, rank: int) -> dict[str, str]:
@@ -28,21 +22,22 @@ def labels(family: str | None, title: str, *, module: str, rank: int) -> dict[st
     family: a name in FAMILIES; None, or one that no tool but this knows: the version is left out
     module: "networks.lora" or "lycoris.kohya"; rank: the highest of any module, 0 if all are dense
     """
+    its = FAMILIES[family].labels if family in FAMILIES else Labels(family or "unknown")
     known = {
         "ss_network_module": module,
         "ss_network_dim": str(rank or "None"),
         "ss_network_alpha": str(float(rank) if rank else "None"),
         "ss_output_name": title,
-        "ss_v2": str(family == "sd2"),
+        "ss_v2": str(its.version == "sd_v2"),
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.title": title,
-        "modelspec.implementation": STABILITY if family == "sdxl" else "diffusers",
-        "modelspec.architecture": f"{ARCHITECTURES.get(family or '', family or 'unknown')}/lora",
+        "modelspec.implementation": its.implementation,
+        "modelspec.architecture": f"{its.architecture}/lora",
     }
     if module.startswith("lycoris"):
         known["ss_network_args"] = json.dumps({"algo": "full"})
-    if family in VERSIONS:
-        known["ss_base_model_version"] = VERSIONS[family]
+    if its.version:
+        known["ss_base_model_version"] = its.version
     return known
 
 

@@ -48,8 +48,19 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype | None:
     if name != "auto":
         return PRECISIONS[name]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        # emulated, bfloat16 is slower than float32
+        real = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if real else torch.float16
     return torch.bfloat16 if device.type == "cpu" and _cpu_has_bfloat16() else None
+
+
+def trainable(half: torch.dtype | None) -> torch.dtype | None:
+    """The format to train in: float32 in place of float16.
+
+    Gradients of the denoiser's loss underflow float16, whose least number is 6e-8; it would need
+    its loss scaled. bfloat16 has the range of float32.
+    """
+    return None if half == torch.float16 else half
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -10,14 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from ckptedit.diffusion.device import resolve_device, resolve_precision
+from ckptedit.diffusion.device import resolve_device, resolve_precision, trainable
 from ckptedit.diffusion.schedule import Schedule
 from ckptedit.errors import Incompatible
 from ckptedit.families import Family, blocks_of, detect
 from ckptedit.families.family import UNET_PREFIXES
+from ckptedit.families.kv import KV_NAME
 from ckptedit.families.load import load_component, read_config
 from ckptedit.families.names import inverse, translate, unet_table
+from ckptedit.families.own import prediction_of
 from ckptedit.files import Checkpoint
+from ckptedit.text.condition import Condition
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
 
 # of all pictures in a batch: 32 of mini or 2 of SD1 on a CPU, where more are no faster
@@ -31,14 +34,26 @@ class Denoiser:
         self.unet = unet
         self.schedule = schedule
 
-    def __call__(self, latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
-        """latents [b, c, h, w], t [b] in 0..999, text [b, L, d] -> noise [b, c, h, w]."""
-        output = self.unet(latents, t, encoder_hidden_states=text, return_dict=False)[0]
+    def __call__(self, latents: Tensor, t: Tensor, text: Condition) -> Tensor:
+        """latents [b, c, h, w], t [b] in 0..999, text of b prompts -> noise [b, c, h, w]."""
+        added = {} if text.pooled is None else {"text_embeds": text.pooled, **text.extras}
+        output = self.unet(
+            latents,
+            t,
+            encoder_hidden_states=text.tokens,
+            added_cond_kwargs=added or None,
+            return_dict=False,
+        )[0]
         return self.schedule.to_epsilon(output, latents, t)
 
 
 class Model:
-    """The parts of a checkpoint, each loaded when first used, in float32 and without gradients."""
+    """The parts of a checkpoint, each loaded when first used and without gradients.
+
+    half: what the UNet computes in, whoever asks it: a sampler, a teacher, a student; None is
+          float32. Its weights are kept in it, too, all but K and V, which stay float32: they are
+          what an edit moves, and bfloat16 would swallow a step. VAE and text encoder are float32.
+    """
 
     def __init__(
         self,
@@ -48,11 +63,13 @@ class Model:
         device: torch.device,
         half: torch.dtype | None = None,
         tokenizer: Path | None = None,
+        prediction: str = "epsilon",
     ) -> None:
         self.checkpoint = checkpoint
         self.family = family
         self.device = device
-        self.half = half  # what the UNet computes in while it samples; None is float32
+        self.half = half
+        self.prediction = prediction
         self._tokenizer = tokenizer
 
     @cached_property
@@ -62,7 +79,12 @@ class Model:
 
             return UNet2DConditionModel.from_config(config)
 
-        return load_component(self.checkpoint, self.family, "unet", build=build).to(self.device)
+        unet = load_component(self.checkpoint, self.family, "unet", build=build)
+        if self.half:
+            for name, parameter in unet.named_parameters():
+                if not KV_NAME.search(name):
+                    parameter.data = parameter.data.to(self.half)
+        return unet.to(self.device)
 
     @cached_property
     def vae(self) -> Module:
@@ -80,7 +102,8 @@ class Model:
 
     @cached_property
     def schedule(self) -> Schedule:
-        return Schedule(read_config(self.family, "scheduler"))
+        config = read_config(self.family, "scheduler", self.checkpoint)
+        return Schedule(config | {"prediction_type": self.prediction})
 
     @property
     def denoiser(self) -> Denoiser:
@@ -93,13 +116,19 @@ class Model:
         return max(1, LATENT_PIXELS.get(self.device.type, LATENT_PIXELS["cpu"]) // pixels)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """A context in which the UNet computes in `half`; weights stay float32."""
+        """A context in which the UNet computes in `half`."""
         return torch.autocast(self.device.type, self.half) if self.half else nullcontext()
+
+    def fingerprint(self) -> str:
+        """All that its predictions depend on beside the prompts, for keys of what is kept."""
+        computing = (self.device.type, self.half, self.batch, torch.get_num_threads())
+        facts = (self.family.name, self.schedule.prediction, torch.__version__, *computing)
+        return f"{self.checkpoint.data_sha256()} {facts}"
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """[c, h, w] of one latent."""
-        config = read_config(self.family, "unet")
+        config = read_config(self.family, "unet", self.checkpoint)
         return (config["in_channels"], config["sample_size"], config["sample_size"])
 
 
@@ -110,21 +139,33 @@ def open_model(
     tokenizer: Path | None = None,
     family: Family | None = None,
     precision: str = "auto",
+    prediction: str = "auto",
+    training: bool = False,
 ) -> Model:
     """Opens a checkpoint to run it. Reads the header only; weights follow when they are used.
 
     device:    "auto", "cpu", "cuda", "cuda:N", "mps"
     tokenizer: a folder or file, for families whose vocabulary does not ship with the tool
     family:    default: detected
-    precision: of sampling, not of the weights: "float32", "bfloat16", "float16", or "auto": half
-               the width where the hardware has it
+    precision: of the UNet: "float32", "bfloat16", "float16", or "auto": half the width where the
+               hardware has it
+    prediction: "epsilon", "v_prediction", or "auto": what the checkpoint says, or its family
+    training:  whether it will be trained, for which float16 is too narrow
     """
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
     found = family or detect(checkpoint)
     where = resolve_device(device)
     half = resolve_precision(precision, where)
-    return Model(checkpoint, found, device=where, half=half, tokenizer=tokenizer)
+    half = trainable(half) if training else half
+    return Model(
+        checkpoint,
+        found,
+        device=where,
+        half=half,
+        tokenizer=tokenizer,
+        prediction=prediction_of(checkpoint, found, prediction),
+    )
 
 
 def kv_parameters(unet: Module, names: Mapping[str, Any] | list[str]) -> dict[str, Parameter]:

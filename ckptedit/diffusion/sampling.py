@@ -12,6 +12,11 @@ from ckptedit.diffusion.model import Denoiser, Model, open_model
 from ckptedit.diffusion.noise import noises_for
 from ckptedit.errors import BadParam
 from ckptedit.progress import Track, silent
+from ckptedit.text.condition import Condition
+
+# of the latents that the VAE decodes at once: 2 of SD1 or 32 of mini. Its widest layers hold 128
+# numbers for each of a picture's pixels, 64 to a latent's one: 0.3 GB for a picture of SD1.
+DECODED_PIXELS = 2 * 64 * 64
 
 
 def sample(
@@ -36,8 +41,7 @@ def sample(
     latents = sample_latents(
         model, prompts, noise=noise, steps=steps, guidance=guidance, track=track
     )
-    pictures = [decode(model, part) for part in latents.split(model.batch)]
-    return (torch.cat(pictures) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return (decode(model, latents) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
 @torch.no_grad()
@@ -58,35 +62,43 @@ def sample_latents(
     scale = model.family.guidance if guidance is None else guidance
     _check(prompts, noise, steps=steps, shape=model.latent_shape)
     distinct = list(dict.fromkeys(prompts))
-    hidden = model.text.encode(["", *distinct]).hidden  # [1 + m, L, d]
+    read = model.text.encode(["", *distinct]).condition
     rows = torch.tensor([distinct.index(prompt) + 1 for prompt in prompts])
     done = []
     batches = list(zip(rows.split(model.batch), noise.split(model.batch), strict=True))
     for row, start in track(batches, "sampling"):
-        text = torch.stack([hidden[:1].expand(len(row), -1, -1), hidden[row]])  # [2, b, L, d]
+        empty, text = read[:1].repeat(len(row)), read[row.to(model.device)]
         with model.autocast():
-            done.append(solve(model.denoiser, start.to(model.device), text, steps, scale).cpu())
+            end = solve(model.denoiser, start.to(model.device), empty, text, steps, scale)
+        done.append(end.cpu())
     return torch.cat(done)
 
 
-def solve(denoiser: Denoiser, latents: Tensor, text: Tensor, steps: int, guidance: float) -> Tensor:
+def solve(
+    denoiser: Denoiser,
+    latents: Tensor,
+    empty: Condition,
+    text: Condition,
+    steps: int,
+    guidance: float,
+) -> Tensor:
     """Integrates noise [b, c, h, w] to latents by DPM-Solver++(2M).
 
-    text: [2, b, L, d], the empty prompt's embedding and the prompt's
+    empty, text: the empty prompt and the prompts, b times each
 
     Lu et al., DPM-Solver++, 2022, https://arxiv.org/abs/2211.01095, algorithm 2, as in diffusers.
     Guidance: Ho & Salimans, 2022, https://arxiv.org/abs/2207.12598, in the form of imagen's w,
     empty + w (prompt - empty).
     """
     solver = _solver(denoiser, steps)
-    both = text.flatten(0, 1) if guidance != 1 else text[1]
+    both = Condition.join([empty, text]) if guidance != 1 else text
     latents = latents * solver.init_noise_sigma
     for t in solver.timesteps:
         doubled = torch.cat([latents, latents]) if guidance != 1 else latents
         noise = denoiser(doubled, t.expand(len(doubled)).to(latents.device), both).float()
         if guidance != 1:
-            empty, prompt = noise.chunk(2)
-            noise = empty + guidance * (prompt - empty)
+            without, with_prompt = noise.chunk(2)
+            noise = without + guidance * (with_prompt - without)
         latents = solver.step(noise, t, latents, return_dict=False)[0]
     return latents
 
@@ -95,9 +107,12 @@ def solve(denoiser: Denoiser, latents: Tensor, text: Tensor, steps: int, guidanc
 def decode(model: Model, latents: Tensor) -> Tensor:
     """Latents [b, c, h, w] as the UNet has them -> pictures [b, 3, height, width] in 0..1, CPU."""
     vae: Any = model.vae
-    scaled = latents.to(model.device) / model.family.latent_scale
-    pictures = vae.decode(scaled, return_dict=False)[0]
-    return (pictures / 2 + 0.5).clamp(0, 1).cpu()
+    at_once = max(1, DECODED_PIXELS // (latents.shape[2] * latents.shape[3]))
+    done = []
+    for part in (latents / model.family.latent_scale).split(at_once):
+        pictures = vae.decode(part.to(model.device), return_dict=False)[0]
+        done.append((pictures / 2 + 0.5).clamp(0, 1).cpu())
+    return torch.cat(done)
 
 
 @torch.no_grad()

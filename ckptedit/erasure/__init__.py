@@ -1,8 +1,6 @@
-"""Erasing concepts: a checkpoint and a request to a delta of its K/V weights.
+"""Erasing concepts: a checkpoint and a request to an edit of its K/V weights.
 
-An objective is a function `(denoiser, rows) -> scalar`, one file and one line below.
+method      request and weights in, edit out (`method.py`): a closed form, or an objective that
+            is trained under guards
+objectives/ what a training asks of the model     closed_forms/  edits without training
 """
-
-from ckptedit.registry import Registry
-
-OBJECTIVES = Registry("objective", {"conabl": "ckptedit.erasure.objectives.conabl:conabl"})

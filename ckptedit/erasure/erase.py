@@ -1,41 +1,43 @@
 """Erasing concepts from a checkpoint: what stands behind `ckptedit erase`."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import torch
-from torch import Generator, Tensor
+import numpy as np
+from torch import Tensor
 
-from ckptedit.concepts.prompts import held_out, retained_pairs, wanted_pairs
+from ckptedit.concepts.prompts import held_out
 from ckptedit.concepts.request import Request, Wish, resolve
-from ckptedit.deltas import Made, write_delta
+from ckptedit.deltas import write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
-from ckptedit.diffusion import Model, choose_threads, kv_parameters, open_model, threads
-from ckptedit.erasure import OBJECTIVES
-from ckptedit.erasure.bank import Rows, fill
-from ckptedit.erasure.measure import Edits, Effect, measure
-from ckptedit.erasure.options import DEFAULTS, Options, make_guard
-from ckptedit.erasure.train import train
-from ckptedit.errors import BadParam
-from ckptedit.families import detect, kv_weights
-from ckptedit.files import Checkpoint, Written, check_output, ledger, write_edited
-from ckptedit.guards.guard import Setting
+from ckptedit.diffusion import Model, choose_threads, open_model, threads
+from ckptedit.erasure.kv import KVWeights
+from ckptedit.erasure.measure import Effect, measure
+from ckptedit.erasure.memory import OnDisk
+from ckptedit.erasure.method import Edits, Method, Solution
+from ckptedit.erasure.options import DEFAULTS, Options
+from ckptedit.erasure.trained import Trained
+from ckptedit.errors import WriteFailed
+from ckptedit.families import detect
+from ckptedit.files import Checkpoint, check_output, ledger, write_edited
+from ckptedit.files.cache import digest
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.subspace import second_moment
-from ckptedit.subspaces.vocabulary import vocabulary_moment
+from ckptedit.subspaces.words import Words
 
 
 @dataclass(frozen=True)
 class Erasure:
     """What an erasure did.
 
-    edits: K/V name -> its change, unrounded, in the form in which it was made
-    gram:  [d, d], mean of e eᵀ over the token embeddings of prompts that name the targets
+    edits:   name -> its change, unrounded, in the form in which it was made
+    gram:    [d, d], mean of e eᵀ over the token embeddings of prompts that name the targets
+    threads: that the training computed with; the bytes depend on it
+    path, sha256: what was written, and the digest of its tensor data; None if nothing was
     """
 
     request: Request
@@ -43,175 +45,187 @@ class Erasure:
     edits: Edits
     effect: Effect
     gram: Tensor
+    threads: int
     seconds: float
+    path: Path | None = None
+    sha256: str | None = None
 
-    def ledger_facts(self) -> dict[str, Any]:
-        """What later commands read of this edit."""
-        return {
+    def ledger_line(self, parent_sha256: str) -> Mapping[str, Any]:
+        """The entry of this edit, with what later commands read of it."""
+        facts: dict[str, Any] = {
             "concepts": [target.concept for target in self.request.targets],
             "targets": [asdict(target) for target in self.request.targets],
             "retain": list(self.request.retained),
         }
+        options = self.options.facts() | {"threads": self.threads}
+        return ledger.entry("erase", options, parent_sha256, seed=self.options.seed, **facts)
 
 
 def erase(
     checkpoint: Checkpoint | str | Path,
     concepts: Sequence[str],
-    output: str | Path,
+    output: str | Path | None = None,
     *,
-    options: Options = DEFAULTS,
+    kind: str = "auto",
+    anchor: str = "",
+    retain: Sequence[str] = (),
+    neighbors: int = 8,
+    lexicon: Path | None = None,
+    method: str = DEFAULTS.method,
+    guards: Sequence[str] | None = None,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
+    tokens: str = DEFAULTS.tokens,
+    steps: int = DEFAULTS.steps,
+    lr: float = DEFAULTS.lr,
+    batch: int = DEFAULTS.batch,
+    pictures: int = DEFAULTS.pictures,
+    moments: int = DEFAULTS.moments,
+    seed: int = DEFAULTS.seed,
     device: str = "auto",
+    threads: int | None = None,
+    prediction: str = "auto",
     tokenizer: Path | None = None,
     delta: bool = False,
     force: bool = False,
     in_place: bool = False,
+    resume: bool = False,
     track: Track = silent,
-    **wish: Any,
-) -> tuple[Erasure, Written | Made]:
-    """Erases concepts and writes the edited checkpoint.
+) -> Erasure:
+    """Erases concepts, and writes the edited checkpoint.
 
-    concepts: one or more of one kind, erased together
-    options:  steps, rate, guards and their parameters; see ckptedit.erasure.options
-    delta:    writes what changed instead, as a delta file of the unrounded changes
-    wish:     kind, anchor, retain, neighbors, lexicon, as in `Wish`
+    checkpoint: an opened one, or its path
+    concepts:   one or more, erased together
+    output:     a file or folder; None: nothing is written, and `edits` of the result can be applied
+    kind, anchor, retain, neighbors, lexicon: as in `Wish`
+    method, guards, params, tokens, steps, lr, batch, pictures, moments, seed: as in `Options`
+    device:     "auto", "cpu", "cuda", "cuda:N", "mps"
+    threads:    of the processor, 1 or more; the same number gives the same bytes on one machine;
+                None: as many as the model's size is worth
+    prediction: what the UNet puts out: "epsilon", "v_prediction", or "auto"
+    delta:      writes what changed instead, as a delta file of the unrounded changes
+    resume:     goes on where the same training was interrupted, if it was
     Raises CkptError for whatever the user can mend; then nothing is written.
     """
     opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-    check_output(output, [opened], force=force, in_place=in_place)
-    result = erase_weights(
+    if output is not None:
+        check_output(output, [opened], force=force, in_place=in_place)
+    options = Options(
+        method=method,
+        guards=guards,
+        params=params or {},
+        tokens=tokens,
+        steps=steps,
+        lr=lr,
+        batch=batch,
+        pictures=pictures,
+        moments=moments,
+        seed=seed,
+    )
+    wish = Wish(concepts, kind, anchor, retain, neighbors, lexicon)
+    job = prepare(
         opened,
-        Wish(concepts, **wish),
-        options=options,
+        wish,
+        options,
         device=device,
+        threads=threads,
+        prediction=prediction,
         tokenizer=tokenizer,
-        track=track,
     )
-    line = ledger.entry(
-        "erase",
-        options.facts(),
-        opened.data_sha256(),
-        seed=options.seed,
-        **result.ledger_facts(),
-    )
-    if delta:
-        gram = result.gram.float().numpy()
-        return result, write_delta(opened, result.edits, output, line=line, gram=gram, force=force)
-    edits = {name: partial(_patched, opened, name, change) for name, change in result.edits.items()}
-    metadata = ledger.append(opened.metadata, line)
-    return result, write_edited(
-        output, opened, edits, metadata=metadata, force=force, in_place=in_place
-    )
+    memory = OnDisk(job.key(), resume)
+    result = carry_out(job, memory, track)
+    if output is None:
+        return result
+    where = {"force": force, **({} if delta else {"in_place": in_place})}
+    try:
+        written = (write_as_delta if delta else write_edit)(opened, result, output, **where)
+    except WriteFailed as error:
+        raise WriteFailed(f"{error}; what was trained is kept: --resume writes it") from error
+    memory.forget()
+    return replace(result, path=written.path, sha256=written.sha256)
 
 
-def _patched(base: Checkpoint, name: str, change: LowRank | Dense) -> Any:
-    return patched(base.raw(name), base[name], change, 1)
+@dataclass(frozen=True)
+class Job:
+    """An erasure that is about to be made: everything is resolved and checked, nothing computed."""
 
+    checkpoint: Checkpoint
+    model: Model
+    request: Request
+    options: Options
+    weights: KVWeights
+    threads: int | None
 
-def erase_weights(
-    checkpoint: Checkpoint,
-    wish: Wish,
-    *,
-    options: Options = DEFAULTS,
-    device: str = "auto",
-    tokenizer: Path | None = None,
-    track: Track = silent,
-) -> Erasure:
-    """Computes an erasure without writing anything."""
-    options.check()
-    began = monotonic()
-    names = [weight.name for weight in kv_weights(checkpoint)]
-    family = replace(detect(checkpoint), lexicon=wish.lexicon)
-    model = open_model(checkpoint, device=device, tokenizer=tokenizer, family=family)
-    request = resolve(wish, model.text, model.family, checkpoint.ledger)
-    with threads(choose_threads(model.unet)):
-        weights = kv_parameters(model.unet, names)
-        model.unet.requires_grad_(False)
-        for weight in weights.values():
-            weight.requires_grad_(True)
-        setting, loss_at = prepare(model, request, options, track)
-        guards = [make_guard(name, options) for name in options.guards]
-        trained = train(
-            weights,
-            loss_at,
-            guards,
-            setting,
-            steps=options.steps,
-            lr=options.lr,
-            seed=options.seed,
-            track=track,
-        )
-        return _report(checkpoint, model, request, options, trained, monotonic() - began)
+    def key(self) -> str:
+        """The digest of all that the training depends on, but for where its result goes."""
+        facts = (asdict(self.request), self.options.facts(), self.threads)
+        return digest([self.model.fingerprint(), repr(facts)])
 
 
 def prepare(
-    model: Model, request: Request, options: Options, track: Track
-) -> tuple[Setting, Callable[[Generator], Tensor]]:
-    """Fills the bank; returns what guards may know, and the loss of a batch."""
-    objective = OBJECTIVES[options.objective]
-    wanted = wanted_pairs(request)
-    kept = retained_pairs(request)
-    size = {"pictures": options.pictures, "moments": options.moments, "seed": options.seed}
-    rows = fill(model, wanted, **size, track=track)
-    again = fill(model, kept, **size, track=track) if "distill" in options.guards else None
-    retain = model.text.encode([pair.prompt for pair in kept])
-    setting = Setting(
-        kind=request.kind,
-        target=model.text.encode([pair.prompt for pair in wanted]).hidden,
-        retain=retain.hidden,
-        keep=_counted(model, request, options, [pair.prompt for pair in kept]),
-        general=lambda: vocabulary_moment(model.text, model.family, track=track),
-        rehearse=_loss(model, objective, again, options) if again else _nothing_kept,
-    )
-    return setting, _loss(model, objective, rows, options)
-
-
-def _loss(
-    model: Model, objective: Callable[..., Tensor], rows: Rows, options: Options
-) -> Callable[[Generator], Tensor]:
-    def at(rng: Generator) -> Tensor:
-        with model.autocast():
-            return objective(model.denoiser, rows.pick(options.batch, rng))
-
-    return at
-
-
-def _nothing_kept(rng: Generator) -> Tensor:
-    raise BadParam("no bank of retained prompts was filled")
-
-
-def _counted(model: Model, request: Request, options: Options, prompts: Sequence[str]) -> Tensor:
-    """Which positions of the retained prompts are protected: bool [m, L]."""
-    length = model.text.max_length
-    if options.tokens == "all":
-        return torch.ones(len(prompts), length, dtype=torch.bool)
-    names = [*request.retained, *(target.concept for target in request.earlier)]
-    counted = torch.zeros(len(prompts), length, dtype=torch.bool)
-    for row, prompt in enumerate(prompts):
-        for name in names:
-            if name not in prompt:
-                continue
-            with suppress(BadParam):  # "art" is in "an artwork", but is no word there
-                counted[row, model.text.positions(prompt, name)] = True
-    return counted
-
-
-def _report(
     checkpoint: Checkpoint,
-    model: Model,
-    request: Request,
+    wish: Wish,
     options: Options,
-    trained: Any,
-    seconds: float,
-) -> Erasure:
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    prediction: str = "auto",
+    tokenizer: Path | None = None,
+) -> Job:
+    """Finds what is wrong with a request, its options or the checkpoint, before the dear work."""
+    options.check()
+    family = replace(detect(checkpoint), lexicon=wish.lexicon)
+    weights = KVWeights(checkpoint, family)
+    model = open_model(
+        checkpoint,
+        device=device,
+        tokenizer=tokenizer,
+        family=family,
+        prediction=prediction,
+        training=True,
+    )
+    request = resolve(wish, model.text, model.family, checkpoint.ledger)
+    return Job(checkpoint, model, request, options, weights, threads)
+
+
+def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
+    """Computes an erasure. Writes nothing."""
+    began, model, options = monotonic(), job.model, job.options
+    words = Words(model.text, model.family, track)
+    method: Method
+    method = Trained(options, memory) if options.trained else options.make(options.method)
+    count = job.threads or (choose_threads(model.unet) if method.needs_model else 1)
+    with threads(count):
+        given = model if method.needs_model else None
+        solution = method.solve(job.request, words, job.weights, model=given)
+        return _report(job, words, solution, count, monotonic() - began)
+
+
+def _report(job: Job, words: Words, solution: Solution, count: int, seconds: float) -> Erasure:
+    request = job.request
     target, retain = (
-        model.text.encode(held_out(names, request) or ["", "a photo"]).hidden
+        words.prompts(held_out(names, request) or ["", "a photo"])
         for names in (request.wanted, request.retain)
     )
-    return Erasure(
-        request=request,
-        options=options,
-        edits=trained.edits,
-        effect=measure(checkpoint, trained.edits, trained.directions, target=target, retain=retain),
-        gram=second_moment(target),
-        seconds=seconds,
+    effect = measure(
+        job.checkpoint, solution.edits, solution.directions, target=target, retain=retain
     )
+    edits = job.weights.with_copies(solution.edits)
+    gram = second_moment(target).float()
+    return Erasure(request, job.options, edits, effect, gram, count, seconds)
+
+
+def write_edit(base: Checkpoint, made: Erasure, output: str | Path, **how: bool) -> Any:
+    """Writes the edited checkpoint: the same bytes that `apply` makes of its delta."""
+    edits = {name: partial(_applied, base, name, change) for name, change in made.edits.items()}
+    metadata = ledger.append(base.metadata, made.ledger_line(base.data_sha256()))
+    return write_edited(output, base, edits, metadata=metadata, **how)
+
+
+def _applied(base: Checkpoint, name: str, change: LowRank | Dense) -> Any:
+    return patched(base.raw(name), base[name], change, 1)
+
+
+def write_as_delta(base: Checkpoint, made: Erasure, output: str | Path, *, force: bool) -> Any:
+    """Writes what changed, as it was computed."""
+    line, gram = made.ledger_line(base.data_sha256()), np.asarray(made.gram)
+    return write_delta(base, made.edits, output, line=line, gram=gram, force=force)

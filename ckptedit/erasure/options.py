@@ -4,30 +4,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ckptedit.erasure import OBJECTIVES
+from ckptedit import guards
+from ckptedit.erasure.closed_forms import CLOSED_FORMS
+from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
 from ckptedit.errors import BadParam
 from ckptedit.guards import GUARDS
-from ckptedit.guards.guard import Guard
-from ckptedit.guards.parameters import resolved
-from ckptedit.params import typed
+from ckptedit.params import defaults, hyperparameters, typed
+from ckptedit.registry import Registry
 from ckptedit.text.tokens import require_tokens
 
-DEFAULT_GUARDS = ("gradproj:soft", "distill")
+METHODS = Registry("method", {**OBJECTIVES.targets, **CLOSED_FORMS.targets})
+TRAINING = ("tokens", "steps", "lr", "batch", "pictures", "moments")  # means nothing elsewhere
 
 
 @dataclass(frozen=True)
 class Options:
     """How to erase.
 
-    guards:   names of GUARDS, any combination; none: nothing restrains the edit
+    method:   a name of OBJECTIVES, which is trained, or of CLOSED_FORMS, which is not
+    guards:   names of GUARDS, any combination; none: nothing restrains the edit; None: the default
+              ones for what is trained
     tokens:   which embeddings of retained prompts `gradproj:hard` protects: "concept" or "all"
-    steps:    1 or more; lr: above 0; batch: rows a step, and as many again with `distill`
+    steps:    1 or more; lr: above 0; batch: moments a step, and as many again with `distill`
     pictures: latents drawn for the bank, for the targets and for what is retained
-    params:   guard -> its own keyword arguments
+    params:   method or guard -> its own keyword arguments
     """
 
-    objective: str = "conabl"
-    guards: Sequence[str] = DEFAULT_GUARDS
+    method: str = DEFAULT
+    guards: Sequence[str] | None = None
     tokens: str = "all"
     steps: int = 150
     lr: float = 5e-4
@@ -36,6 +40,17 @@ class Options:
     pictures: int = 40
     moments: int = 12
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> bool:
+        return self.method in OBJECTIVES
+
+    @property
+    def guarded_by(self) -> tuple[str, ...]:
+        """The guards in use."""
+        if self.guards is None:
+            return guards.DEFAULT if self.trained else ()
+        return tuple(self.guards)
 
     def check(self) -> None:
         """Raises BadParam for what is out of range, UnknownName for what is not registered."""
@@ -47,23 +62,65 @@ class Options:
         if not 0 < self.lr < float("inf"):
             raise BadParam(f"lr must be above 0, not {self.lr}")
         require_tokens(self.tokens)
-        OBJECTIVES[self.objective]
-        for guard in self.guards:
-            make_guard(guard, self)
-        for guard in self.params:
-            if guard not in self.guards:
-                raise BadParam(f"there are parameters for the guard {guard!r}, which is not in use")
+        METHODS[self.method]
+        if self.guarded_by and not self.trained:
+            raise BadParam(
+                f"{self.method} is a closed form: guards restrain a training, and nothing is "
+                f"trained here; leave out --guard, or use --method {' or '.join(OBJECTIVES)}"
+            )
+        for owner in (self.method, *self.guarded_by):
+            self.make(owner)
+        for owner in self.params:
+            if owner not in (self.method, *self.guarded_by):
+                raise BadParam(f"there are parameters for {owner!r}, which is not in use")
+
+    def make(self, owner: str) -> Any:
+        """The method or a guard, with its own parameters; BadParam if one is out of range."""
+        return _kind(owner)(**typed(_kind(owner), self.params.get(owner, {}), owner))
 
     def facts(self) -> dict[str, Any]:
-        """What the ledger keeps: every option, those of the guards resolved."""
-        return asdict(self) | {"params": resolved(self.guards, self.params)}
+        """What the ledger keeps: every option that had a meaning, the parameters resolved."""
+        found = asdict(self) | {"guards": list(self.guarded_by)}
+        for name in () if self.trained else TRAINING:
+            del found[name]
+        owners = (self.method, *self.guarded_by)
+        return found | {
+            "params": {o: defaults(_kind(o)) | dict(self.params.get(o, {})) for o in owners}
+        }
 
 
 DEFAULTS = Options()
 
 
-def make_guard(name: str, options: Options) -> Guard:
-    """A guard with its own parameters. Raises BadParam for one that is unknown or out of range."""
-    kind = GUARDS[name]
-    made: Guard = kind(**typed(kind, options.params.get(name, {}), name))
-    return made
+def assigned(
+    given: Mapping[str, Any], method: str, guards: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Hands parameters to the method and the guards that have them, as the types they should be.
+
+    given:   name -> value, as text or not; an owner's name and a dot may stand before the name:
+             "gradproj:soft.rank"
+    returns: owner -> its keyword arguments, those that were given
+    Raises BadParam if nothing in use has one, or if several do and none is named.
+    """
+    owners = (method, *guards)
+    found: dict[str, dict[str, Any]] = {owner: {} for owner in owners}
+    for key, value in given.items():
+        owner, _, name = key.rpartition(".")
+        having = [o for o in owners if owner in ("", o) and name in hyperparameters(_kind(o))]
+        if not having:
+            raise BadParam(f"nothing in use has a parameter {key}; there are: {_listed(owners)}")
+        if len(having) > 1:
+            raise BadParam(
+                f"{name} is a parameter of {' and '.join(having)}: say {having[0]}.{name}"
+            )
+        found[having[0]] |= typed(_kind(having[0]), {name: value}, having[0])
+    return {owner: params for owner, params in found.items() if params}
+
+
+def _kind(owner: str) -> Any:
+    return GUARDS[owner] if owner in GUARDS else METHODS[owner]
+
+
+def _listed(owners: Sequence[str]) -> str:
+    names = [f"{owner}.{name}" for owner in owners for name in hyperparameters(_kind(owner))]
+    return ", ".join(names) or "none"

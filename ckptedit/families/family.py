@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 UNET_PREFIXES = ("model.diffusion_model.", "unet.", "")  # single file, diffusers folder, bare file
 
@@ -23,6 +23,18 @@ class Blocks:
         return len(self.attention)
 
 
+class Labels(NamedTuple):
+    """How files of changes say what they are for.
+
+    architecture:   ModelSpec's name of it; implementation: whose code it is loaded by
+    version:        kohya's `ss_base_model_version`, which A1111 reads; "": it has none
+    """
+
+    architecture: str
+    version: str = ""
+    implementation: str = "diffusers"
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """An architecture: all that the rest of the tool needs to know about its names and numbers.
@@ -34,9 +46,10 @@ class Family:
     text_layout:  "clip" names as transformers has them, "open_clip" has packed q, k, v; "two" has
                   both encoders (their embeddings are put side by side)
     latent_scale: latents are multiplied by it after the VAE's encoder
-    prediction:   what the UNet puts out (the usual; a checkpoint does not say)
+    prediction:   what the UNet puts out if the checkpoint does not say; None: both are common
     guidance:     the scale of classifier-free guidance that pictures are usually made with
     lora_names:   whose names LoRA loaders expect: diffusers' or the single file's
+    labels:       what a LoRA says it is for
     """
 
     name: str
@@ -45,11 +58,12 @@ class Family:
     marker_width: int
     blocks: Blocks
     text_prefix: str
+    labels: Labels
     text_layout: Literal["clip", "open_clip", "two"] = "clip"
     unet_prefix: str = "model.diffusion_model."
     vae_prefix: str = "first_stage_model."
     latent_scale: float = 0.18215
-    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    prediction: Literal["epsilon", "v_prediction"] | None = "epsilon"
     guidance: float = 7.5
     lora_names: Literal["diffusers", "ldm"] = "diffusers"
     lexicon: Path | None = None  # the user's own, instead of the family's or the general one

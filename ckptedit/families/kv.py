@@ -25,12 +25,13 @@ class KV(NamedTuple):
     role: str
 
 
-def kv_weights(tensors: Mapping[str, HasShape]) -> list[KV]:
+def kv_weights(tensors: Mapping[str, HasShape], family: Family | None = None) -> list[KV]:
     """Lists the cross-attention weights [out, d] of a checkpoint, in file order.
 
+    family: default: detected
     Copies outside the UNet (the averaged weights `model_ema.*` of old files) are not among them.
     """
-    family, prefix = detect(tensors), layout(tensors).prefix
+    family, prefix = family or detect(tensors), layout(tensors).prefix
     found = []
     for name, info in tensors.items():
         if not (match := KV_NAME.search(name)) or not name.startswith(prefix):

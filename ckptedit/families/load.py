@@ -13,6 +13,7 @@ from torch.nn import Module
 
 from ckptedit.errors import BadCheckpoint
 from ckptedit.families.family import Family
+from ckptedit.families.own import own_config
 from ckptedit.families.stored import Component, Source, sources
 from ckptedit.files import Checkpoint
 from ckptedit.files.bounded import read_json
@@ -20,8 +21,10 @@ from ckptedit.files.bounded import read_json
 M = TypeVar("M", bound=Module)
 
 
-def read_config(family: Family, component: Component | str) -> dict[str, Any]:
-    """A component's config, from the folder that ships with the tool."""
+def read_config(
+    family: Family, component: Component | str, checkpoint: Checkpoint | None = None
+) -> dict[str, Any]:
+    """A component's config: the family's, with what the checkpoint's own says that counts."""
     name = "scheduler_config.json" if component == "scheduler" else "config.json"
     path = (family.folder or Path()) / component / name
     if family.folder is None or not path.exists():
@@ -29,7 +32,7 @@ def read_config(family: Family, component: Component | str) -> dict[str, Any]:
             f"{family.name} models cannot be run: no {component} config ships with the tool "
             f"(commands that only read or edit weights work)"
         )
-    return read_json(path)
+    return read_json(path) | (own_config(checkpoint, component) if checkpoint else {})
 
 
 def load_component(

@@ -1,6 +1,6 @@
 """The small model that ships with the tool: SD1's names and parts, text width 256."""
 
-from ckptedit.families.family import Blocks, Family, packaged
+from ckptedit.families.family import Blocks, Family, Labels, packaged
 
 FOLDER = packaged("mini")
 CHECKPOINT = FOLDER / "mini.safetensors"
@@ -12,6 +12,7 @@ MINI = Family(
     marker_width=128,
     blocks=Blocks(layers=1, attention=(False, True, False)),
     text_prefix="cond_stage_model.transformer.",
+    labels=Labels("mini"),
     guidance=5.0,
     folder=FOLDER,
 )

@@ -1,6 +1,6 @@
 """Stable Diffusion 1.x: CLIP ViT-L/14, text width 768."""
 
-from ckptedit.families.family import Blocks, Family, packaged
+from ckptedit.families.family import Blocks, Family, Labels, packaged
 
 SD1 = Family(
     name="sd1",
@@ -9,5 +9,6 @@ SD1 = Family(
     marker_width=320,
     blocks=Blocks(layers=2, attention=(True, True, True, False)),
     text_prefix="cond_stage_model.transformer.",
+    labels=Labels("stable-diffusion-v1", "sd_v1"),
     folder=packaged("sd1"),
 )

@@ -4,7 +4,7 @@ The 512-pixel models predict the noise and the 768-pixel models the velocity; th
 which one a file is.
 """
 
-from ckptedit.families.family import Blocks, Family, packaged
+from ckptedit.families.family import Blocks, Family, Labels, packaged
 
 SD2 = Family(
     name="sd2",
@@ -13,6 +13,8 @@ SD2 = Family(
     marker_width=320,
     blocks=Blocks(layers=2, attention=(True, True, True, False)),
     text_prefix="cond_stage_model.model.",
+    labels=Labels("stable-diffusion-v2-768-v", "sd_v2"),
     text_layout="open_clip",
+    prediction=None,
     folder=packaged("sd2"),
 )

@@ -1,6 +1,6 @@
 """Stable Diffusion XL base: CLIP ViT-L/14 and OpenCLIP ViT-bigG/14, text width 768 + 1280."""
 
-from ckptedit.families.family import Blocks, Family
+from ckptedit.families.family import Blocks, Family, Labels
 
 SDXL = Family(
     name="sdxl",
@@ -9,6 +9,11 @@ SDXL = Family(
     marker_width=640,
     blocks=Blocks(layers=2, attention=(False, True, True)),
     text_prefix="conditioner.embedders.0.transformer.",
+    labels=Labels(
+        "stable-diffusion-xl-v1-base",
+        "sdxl_base_v1-0",
+        "https://github.com/Stability-AI/generative-models",
+    ),
     text_layout="two",
     latent_scale=0.13025,
     lora_names="ldm",

@@ -69,10 +69,8 @@ def cached(name: str, key: str, make: Callable[[], Any]) -> Any:
     name: what it is, for people who look into the folder; key: a digest of all it depends on
     make: returns one array, or a table of several, of any dtype that numpy and safetensors have
     """
-    folder = _own_folder()
-    if folder is None:
+    if (path := _path(name, key)) is None:
         return make()
-    path = folder / f"{name}-{key[:32]}{SUFFIX}"
     if os.path.lexists(path):
         try:
             return _load(path, key)
@@ -84,6 +82,41 @@ def cached(name: str, key: str, make: Callable[[], Any]) -> Any:
     except (CkptError, OSError) as error:
         log.warning("the %s is not kept for the next time: %s", name, error)
     return made
+
+
+def kept(name: str, key: str) -> dict[str, Array] | None:
+    """The table under this name and key; None, and a line of the log, if it is damaged."""
+    path = _path(name, key)
+    if path is None or not os.path.lexists(path):
+        return None
+    try:
+        found = _load(path, key)
+    except (CkptError, OSError) as error:
+        log.warning("the kept %s is of no use: %s", name, error)
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def keep(name: str, key: str, made: Mapping[str, Array]) -> None:
+    """Keeps a table, in place of the one before; where it cannot, a line of the log says so."""
+    if (path := _path(name, key)) is None:
+        return
+    try:
+        _save(path, key, made)
+    except (CkptError, OSError) as error:
+        log.warning("the %s is not kept: %s", name, error)
+
+
+def drop(name: str, key: str) -> None:
+    """Removes what is kept under this name and key, if anything is."""
+    if (path := _path(name, key)) is not None:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _path(name: str, key: str) -> Path | None:
+    folder = _own_folder()
+    return folder and folder / f"{name}-{key[:32]}{SUFFIX}"
 
 
 def _own_folder() -> Path | None:

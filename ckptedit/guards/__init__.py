@@ -14,3 +14,4 @@ GUARDS = Registry(
         "distill": "ckptedit.guards.distill:Distill",
     },
 )
+DEFAULT = ("gradproj:soft", "distill")  # as measured on mini: docs/six-styles.md

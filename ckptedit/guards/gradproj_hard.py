@@ -25,6 +25,8 @@ from ckptedit.subspaces.subspace import protected_basis
 class GradProjHard(Guard):
     """energy: share of the retained tokens' energy to protect, in (0, 1]."""
 
+    more_room = "protect less of it (-p energy=0.8), or use --guard gradproj:soft"
+
     def __init__(self, *, energy: float = 0.95) -> None:
         if not 0 < energy <= 1:
             raise BadParam(f"energy must be in (0, 1], got {energy}")

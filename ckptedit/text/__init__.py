@@ -1,6 +1,7 @@
 """Words to vectors: the tokenizer and the text encoder that a UNet reads."""
 
+from ckptedit.text.condition import Condition
 from ckptedit.text.encoder import Encoded, TextEncoder, load_text_encoder
 from ckptedit.text.tokens import token_embeddings
 
-__all__ = ["Encoded", "TextEncoder", "load_text_encoder", "token_embeddings"]
+__all__ = ["Condition", "Encoded", "TextEncoder", "load_text_encoder", "token_embeddings"]

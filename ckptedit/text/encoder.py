@@ -13,6 +13,7 @@ from ckptedit.errors import BadCheckpoint, BadParam
 from ckptedit.families import Family
 from ckptedit.families.load import load_component
 from ckptedit.files import Checkpoint
+from ckptedit.text.condition import Condition
 from ckptedit.text.tokenizer import HOW, load_tokenizer
 
 BATCH = 64  # prompts per forward pass
@@ -30,6 +31,11 @@ class Encoded:
     ids: Tensor
     hidden: Tensor
     lengths: Tensor
+
+    @property
+    def condition(self) -> Condition:
+        """What a denoiser reads of them."""
+        return Condition(self.hidden)
 
 
 class TextEncoder:

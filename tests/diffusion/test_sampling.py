@@ -24,6 +24,7 @@ from ckptedit.diffusion import (
 )
 from ckptedit.diffusion.device import resolve_precision
 from ckptedit.errors import BadCheckpoint, BadParam
+from ckptedit.text import Condition
 
 SHAPE = (4, 8, 8)
 
@@ -76,9 +77,11 @@ def test_without_noise_the_prompt_decides(model: Model) -> None:
 
 def test_guidance_of_one_needs_no_empty_prompt_and_two_goes_beyond(model: Model) -> None:
     noise = noise_for(SHAPE, 0)[None]
-    text = model.text.encode(["", "a cat"]).hidden[:, None]
+    text = model.text.encode(["", "a cat"]).condition
     with torch.no_grad():
-        plain, zero, two = (solve(model.denoiser, noise, text, 1, g) for g in (1.0, 0.0, 2.0))
+        plain, zero, two = (
+            solve(model.denoiser, noise, text[:1], text[1:], 1, g) for g in (1.0, 0.0, 2.0)
+        )
     assert_close(two - zero, 2 * (plain - zero), atol=1e-4, rtol=1e-4)  # one step is linear in w
     assert (plain - zero).abs().max() > 1e-4
 
@@ -89,7 +92,7 @@ class PerfectDenoiser(Denoiser):
     def __init__(self, clean: Tensor, schedule: Schedule) -> None:
         self.clean, self.schedule = clean, schedule
 
-    def __call__(self, latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
+    def __call__(self, latents: Tensor, t: Tensor, text: Condition) -> Tensor:
         signal, spread = self.schedule.weights(t, latents)
         return (latents - signal * self.clean) / spread
 
@@ -98,8 +101,8 @@ class PerfectDenoiser(Denoiser):
 def test_a_perfect_denoiser_ends_at_the_picture(steps: int) -> None:
     clean = noise_for(SHAPE, "clean")[None]
     perfect = PerfectDenoiser(clean, Schedule(SCHEDULER))
-    text = torch.zeros(2, 1, 1, 1)
-    end = solve(perfect, noise_for(SHAPE, 0)[None], text, steps, 1.0)
+    text = Condition(torch.zeros(1, 1, 1))
+    end = solve(perfect, noise_for(SHAPE, 0)[None], text, text, steps, 1.0)
     assert_close(end, clean, atol=1e-4, rtol=1e-4)
 
 

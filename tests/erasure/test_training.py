@@ -6,8 +6,8 @@ import torch
 from torch.nn import Parameter
 
 from ckptedit.deltas.change import Dense
+from ckptedit.erasure.confined import Confined
 from ckptedit.erasure.measure import measure
-from ckptedit.erasure.train import Confined
 from ckptedit.files import Checkpoint, Spec, write
 
 

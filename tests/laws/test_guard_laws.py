@@ -1,13 +1,18 @@
 """What any guard must satisfy. A new line in GUARDS is tested here without a new test."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import Parameter
 
+from ckptedit.diffusion.moments import Moments
+from ckptedit.erasure.objectives.conabl import ConAbl
 from ckptedit.erasure.train import train
 from ckptedit.guards import GUARDS
-from ckptedit.guards.guard import Setting, confine
+from ckptedit.guards.guard import Guard, Setting, confine
+from ckptedit.text import Condition
 
 OUT, DIM = 6, 24
 
@@ -17,35 +22,48 @@ def guard(request):
     return GUARDS[request.param]()
 
 
-def setting(weight: Parameter) -> Setting:
+class Linear:
+    """The smallest model that reads text: what it sees in a moment is W e, e the text's tokens."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(1)
+        self.weight = Parameter(torch.randn(OUT, DIM))
+
+    def __call__(self, moments: Moments) -> Tensor:
+        return moments.text.tokens.flatten(0, 1) @ self.weight.T
+
+    @torch.no_grad()
+    def moments(self, tokens: Tensor, aim: Tensor | None = None) -> Moments:
+        """As many as there are prompts; the aim is what the model says now, if none is given."""
+        read = Condition(tokens)
+        nothing, t = torch.zeros(len(tokens), 1, 1, 1), torch.zeros(len(tokens), dtype=torch.long)
+        blank = Moments(nothing, t, read, nothing)
+        return Moments(nothing, t, read, self(blank) if aim is None else aim)
+
+
+def setting(model: Linear) -> Setting:
     rng = torch.Generator().manual_seed(3)
-    start = weight.detach().clone()
-    retain = torch.randn(5, 2, DIM, generator=rng)
-
-    def rehearse(_: Generator) -> Tensor:
-        return ((weight - start) @ retain.flatten(0, 1).T).square().mean()
-
+    target = torch.randn(4, 1, DIM, generator=rng)
+    retain = torch.randn(5, 1, DIM, generator=rng)
+    wanted = model.moments(target, torch.randn(4, OUT, generator=rng))
+    kept = model.moments(retain)
     return Setting(
         kind="style",
-        target=torch.randn(4, 2, DIM, generator=rng),
+        target=target,
         retain=retain,
-        keep=torch.ones(5, 2, dtype=torch.bool),
+        keep=torch.ones(5, 1, dtype=torch.bool),
         general=lambda: torch.eye(DIM, dtype=torch.float64),
-        rehearse=rehearse,
+        targets=lambda: wanted,
+        retained=lambda: kept,
+        student=model,
+        batch=3,
     )
 
 
-def run(guard, seed: int = 0) -> tuple[Tensor, Tensor | None, Setting]:
-    torch.manual_seed(1)
-    weight = Parameter(torch.randn(OUT, DIM))
-    known = setting(weight)
-    aim = torch.randn(OUT, 8, generator=torch.Generator().manual_seed(5))
-
-    def loss_at(rng: Generator) -> Tensor:
-        noise = 0.1 * torch.randn(8, DIM, generator=rng)
-        return (weight @ (known.target.flatten(0, 1) + noise).T - aim).square().mean()
-
-    made = train({"w": weight}, loss_at, [guard], known, steps=20, lr=1e-2, seed=seed)
+def run(guard, seed: int = 0, lr: float = 1e-2) -> tuple[Tensor, Tensor | None, Setting]:
+    model = Linear()
+    known = setting(model)
+    made = train({"w": model.weight}, ConAbl(), [guard], known, steps=20, lr=lr, seed=seed)
     change = made.edits["w"].stretch(0, OUT * DIM).reshape(OUT, DIM)
     return torch.as_tensor(change).float(), made.directions, known
 
@@ -72,9 +90,8 @@ def test_directions_are_orthonormal_and_the_edit_stays_in_them(guard):
 
 
 def test_nothing_is_penalised_before_the_first_step(guard):
-    torch.manual_seed(1)
-    weight = Parameter(torch.randn(OUT, DIM))
-    guard.start({"w": weight}, setting(weight))
+    model = Linear()
+    guard.start({"w": model.weight}, setting(model))
     penalty = guard.penalty(torch.Generator().manual_seed(0))
     assert penalty is None or penalty.item() == 0
 
@@ -103,3 +120,44 @@ def test_confining_twice_leaves_what_both_allow():
     assert both is not None and both.shape == (5, 2)
     torch.testing.assert_close((both @ both.T).diagonal(), torch.tensor([0.0, 1, 1, 0, 0]))
     assert confine([]) is None
+
+
+def test_the_first_step_is_as_long_in_every_direction_that_a_guard_allows():
+    """Adam moves every entry of A alike: without the gain of the rate, few directions go slowly."""
+    for guard in (Guard(), GUARDS["gradproj:soft"](rank=1), GUARDS["gradproj:hard"]()):
+        model = Linear()
+        known = setting(model)
+        made = train({"w": model.weight}, ConAbl(), [guard], known, steps=1, lr=1e-2, seed=0)
+        change = made.edits["w"].stretch(0, OUT * DIM)
+        assert (change**2).mean() ** 0.5 == pytest.approx(1e-2, rel=1e-3)
+
+
+class Pushes(Guard):
+    """Moves the weight itself after every step."""
+
+    def start(self, weights, setting):
+        (self.weight,) = weights.values()
+
+    def after_step(self):
+        with torch.no_grad():
+            self.weight += 1
+
+
+def test_what_a_guard_changes_after_a_step_is_in_the_edit():
+    plain, _, _ = run(Guard(), lr=1e-9)
+    pushed, _, _ = run(Pushes(), lr=1e-9)
+    torch.testing.assert_close(pushed - plain, torch.full((OUT, DIM), 20.0), atol=1e-4, rtol=0)
+
+
+def test_the_moment_of_soft_projection_holds_what_is_retained():
+    """Where a retained prompt and the target share a direction, it is not written in."""
+    model = Linear()
+    known = setting(model)
+    shared, own = torch.eye(DIM)[:2]
+    target = torch.stack([2 * shared, own])[:, None]  # [2, 1, DIM]
+    free, guarded = (
+        GUARDS["gradproj:soft"](rank=1).start({}, replace(known, target=target, retain=retain))
+        for retain in (known.retain[:0], 100 * shared[None, None])
+    )
+    assert abs(free[:, 0] @ shared) > 0.99
+    assert abs(guarded[:, 0] @ own) > 0.99

@@ -6,17 +6,22 @@ https://arxiv.org/abs/2303.13516, equation 5. Departs from the released code: th
 is a plain mean (there, a sum over the four latent channels).
 """
 
-from torch import Tensor
+from collections.abc import Iterator
+
+from torch import Generator, Tensor
 from torch.nn.functional import mse_loss
 
-from ckptedit.diffusion import Denoiser
-from ckptedit.erasure.bank import Rows
+from ckptedit.erasure.objectives.objective import Objective
+from ckptedit.guards.guard import Setting
 
 
-def conabl(denoiser: Denoiser, rows: Rows) -> Tensor:
-    """Mean squared distance of the student on the target's prompts to the teacher on the anchor's.
+class ConAbl(Objective):
+    """Has no parameters: the mean squared distance of the student on the target's prompts to the
+    frozen teacher on the anchor's."""
 
-    rows: noised latents [b, c, h, w] with timesteps, embeddings of target prompts, and the frozen
-          teacher's predictions under the anchor prompts that belong to them
-    """
-    return mse_loss(denoiser(rows.latents, rows.t, rows.text).float(), rows.aim)
+    def start(self, setting: Setting) -> None:
+        self.setting, self.targets = setting, setting.targets()
+
+    def terms(self, rng: Generator) -> Iterator[tuple[str, Tensor]]:
+        shown = self.targets.pick(self.setting.batch, rng)
+        yield "anchor", mse_loss(self.setting.student(shown), shown.aim)

@@ -1,0 +1,56 @@
+"""The K/V weights of a checkpoint, and their averaged copies."""
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from torch import Tensor
+
+from ckptedit.errors import BadCheckpoint
+from ckptedit.families import Family, kv_weights
+from ckptedit.files import Checkpoint, escape
+
+T = TypeVar("T")
+
+LIVE, COPY = "model.", "model_ema."
+
+
+class KVWeights(Mapping[str, Tensor]):
+    """name -> W [out, d] float32 on the CPU, read when asked for, in file order.
+
+    copies: name -> the name of its averaged copy, where training left one in the file. Some loaders
+    prefer it, and it knows the concept as well.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, family: Family) -> None:
+        self.checkpoint = checkpoint
+        self.names = [weight.name for weight in kv_weights(checkpoint, family)]
+        averaged = {name: average_name(name) for name in self.names}
+        self.copies = {name: copy for name, copy in averaged.items() if copy in checkpoint}
+        for name, copy in self.copies.items():
+            if checkpoint[copy].shape != checkpoint[name].shape:
+                raise BadCheckpoint(
+                    f"{checkpoint.label}: {escape(copy)} is no copy of {escape(name)}: "
+                    f"{list(checkpoint[copy].shape)} and {list(checkpoint[name].shape)}"
+                )
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.checkpoint.tensor(name).float()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def with_copies(self, edits: Mapping[str, T]) -> dict[str, T]:
+        """Edits of the weights, and the same edits of their copies."""
+        again = {self.copies[name]: edit for name, edit in edits.items() if name in self.copies}
+        return {**edits, **again}
+
+
+def average_name(name: str) -> str:
+    """Where a single file has the averaged copy of a weight: its name without the points.
+
+    As the LitEma module of latent diffusion (Rombach et al., 2022) names its buffers.
+    """
+    return COPY + name.removeprefix(LIVE).replace(".", "") if name.startswith(LIVE) else ""

@@ -1,0 +1,47 @@
+"""What a method of erasing is: a request and the K/V weights in, an edit of them out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from ckptedit.concepts.request import Request
+from ckptedit.deltas.change import Dense, LowRank
+from ckptedit.diffusion import Model
+from ckptedit.subspaces.words import Words
+
+Edits = Mapping[str, LowRank | Dense]  # name -> the change of that tensor, edited less base
+
+
+@dataclass(frozen=True)
+class Solution:
+    """edits: of the weights, unrounded; directions: Q [d, k] that they were confined to, if any."""
+
+    edits: Edits
+    directions: Tensor | None = None
+
+
+class Method:
+    """A way to erase. Its hyperparameters are those of its constructor.
+
+    needs_model: whether `solve` trains on the model; a closed form needs the text encoder only, and
+                 then no UNet is loaded
+    """
+
+    needs_model: ClassVar[bool] = False
+
+    def solve(
+        self,
+        request: Request,
+        words: Words,
+        weights: Mapping[str, Tensor],
+        *,
+        model: Model | None = None,
+    ) -> Solution:
+        """Computes the edit.
+
+        weights: name -> W [out, d] float32, read when asked for
+        model:   given if `needs_model`
+        """
+        raise NotImplementedError

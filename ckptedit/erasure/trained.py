@@ -1,0 +1,79 @@
+"""Erasing by training: an objective under guards, on a bank of the model's own latents."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from torch import Tensor
+
+from ckptedit.concepts.prompts import Pair
+from ckptedit.concepts.request import Request
+from ckptedit.diffusion import Model, kv_parameters
+from ckptedit.diffusion.moments import Moments
+from ckptedit.erasure.bank import bank
+from ckptedit.erasure.memory import FORGETFUL, Memory
+from ckptedit.erasure.method import Method, Solution
+from ckptedit.erasure.options import Options
+from ckptedit.erasure.reading import read, shared
+from ckptedit.erasure.train import train
+from ckptedit.errors import BadParam
+from ckptedit.guards.guard import Setting
+from ckptedit.subspaces.words import Words
+
+
+class Trained(Method):
+    """The objective and the guards of `options`, in the one training loop."""
+
+    needs_model = True
+
+    def __init__(self, options: Options, memory: Memory = FORGETFUL) -> None:
+        self.options, self.memory = options, memory
+
+    def solve(
+        self,
+        request: Request,
+        words: Words,
+        weights: Mapping[str, Tensor],
+        *,
+        model: Model | None = None,
+    ) -> Solution:
+        if model is None:
+            raise BadParam(f"{self.options.method} trains, and needs the model")
+        options = self.options
+        parameters = kv_parameters(model.unet, list(weights))
+        model.unet.requires_grad_(False)
+        setting = self._setting(request, words, model)
+        for parameter in parameters.values():
+            parameter.requires_grad_(True)
+        return train(
+            parameters,
+            options.make(options.method),
+            [options.make(guard) for guard in options.guarded_by],
+            setting,
+            steps=options.steps,
+            lr=options.lr,
+            seed=options.seed,
+            memory=self.memory,
+            track=words.track,
+        )
+
+    def _setting(self, request: Request, words: Words, model: Model) -> Setting:
+        reading, wanted, kept = read(request, words, self.options.tokens)
+        size = {name: getattr(self.options, name) for name in ("pictures", "moments", "seed")}
+
+        def filled(pairs: Sequence[Pair]) -> Moments:
+            return bank(model, pairs, **size, track=words.track)
+
+        # banks are filled before the first step: the frozen model is the one in training
+        return Setting(
+            **shared(reading),
+            targets=cache(lambda: filled(wanted)),
+            retained=cache(lambda: filled(kept)),
+            student=lambda moments: predict(model, moments),
+            batch=self.options.batch,
+        )
+
+
+def predict(model: Model, moments: Moments) -> Tensor:
+    """What the model sees at these moments, [b, c, h, w] float32, in the precision of its Model."""
+    with model.autocast():
+        return model.denoiser(moments.latents, moments.t, moments.text).float()

@@ -1,0 +1,55 @@
+"""The bank: what the student reads, what the teacher reads, and what is kept of it."""
+
+import pytest
+import torch
+
+from ckptedit.concepts.prompts import Pair
+from ckptedit.diffusion import open_model
+from ckptedit.erasure import bank as module
+from ckptedit.erasure.bank import bank
+from ckptedit.erasure.trained import predict
+
+PAIRS = [Pair("a cat in van gogh style", "a photo of a cat"), Pair("a dog", "a castle")]
+SIZE = {"pictures": 2, "moments": 3, "seed": 0}
+
+
+@pytest.fixture(params=["float32", "bfloat16"])
+def model(checkpoint, family, own_cache, request):
+    return open_model(checkpoint, family=family, precision=request.param)
+
+
+def test_the_student_reads_the_prompt_and_the_teacher_the_anchor(model):
+    found = bank(model, PAIRS, **SIZE)
+    assert len(found) == 6
+    order = [0, 1] if torch.equal(found.text.tokens[0], read(model, PAIRS[0].prompt)) else [1, 0]
+    for row in range(6):
+        pair = PAIRS[order[row // 3]]
+        assert torch.equal(found.text.tokens[row], read(model, pair.prompt))
+        told = model.text.encode([pair.anchor]).condition
+        with torch.no_grad(), model.autocast():
+            seen = model.denoiser(found.latents[row : row + 1], found.t[row : row + 1], told)
+        scale = found.aim[row].abs().max()
+        assert (found.aim[row] - seen[0].float()).abs().max() < 0.01 * scale
+
+
+def read(model, prompt):
+    return model.text.encode([prompt]).hidden[0]
+
+
+def test_the_student_agrees_with_the_teacher_on_what_stays_before_the_first_step(model):
+    """Both compute in one precision, so distillation starts at nothing."""
+    same = [Pair(pair.prompt, pair.prompt) for pair in PAIRS]
+    found = bank(model, same, **SIZE)
+    with torch.no_grad():
+        distance = (predict(model, found) - found.aim).square().mean()
+    assert distance <= 1e-10 * found.aim.square().mean()
+
+
+def test_a_bank_that_was_filled_before_is_not_drawn_again(model, monkeypatch):
+    first = bank(model, PAIRS, **SIZE)
+    monkeypatch.setattr(module, "sample_latents", None)
+    again = bank(model, PAIRS, **SIZE)
+    for name in ("latents", "t", "aim"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+    with pytest.raises(TypeError):  # another seed is another bank
+        bank(model, PAIRS, **{**SIZE, "seed": 1})
