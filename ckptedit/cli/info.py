@@ -81,6 +81,8 @@ def facts(report: "Info") -> "Table":
         "dtypes": dtypes or "none",
         "health": verdict(report),
     }
+    if report.quantised:
+        rows["quantised"] = f"{report.quantised}: its numbers are codes, which no command edits"
     if health:
         rows["sha256"] = f"{health.sha256} (tensor data)"
         if health.file_sha256:

@@ -13,7 +13,16 @@ from ckptedit.deltas.entry import total
 from ckptedit.deltas.fit import Fit, fit, how_far, require_fit, some
 from ckptedit.deltas.foreign import open_foreign
 from ckptedit.errors import BadCheckpoint, BadParam
-from ckptedit.files import Checkpoint, Written, check_output, escape, ledger, opened, write_edited
+from ckptedit.files import (
+    Checkpoint,
+    Written,
+    check_output,
+    escape,
+    ledger,
+    opened,
+    require_weights,
+    write_edited,
+)
 from ckptedit.files.permission import is_stream
 
 
@@ -159,6 +168,7 @@ def plan(
     """
     if not isfinite(strength):
         raise BadParam(f"strength must be a finite number, got {strength}")
+    require_weights(base, delta)
     opened = open_delta(delta) if is_delta(delta) else open_foreign(delta, base)
     found = fit(base, opened, reverse=reverse)
     require_fit(found, base, opened, fuzz=fuzz)

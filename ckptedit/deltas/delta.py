@@ -19,7 +19,7 @@ from ckptedit.deltas.change import Change, Dense, LowRank, Replacement
 from ckptedit.deltas.entry import SUFFIXES, Entry, check_parts, parse_entry
 from ckptedit.deltas.labels import MODEL_HASH
 from ckptedit.errors import BadCheckpoint
-from ckptedit.files import Checkpoint, escape, opened
+from ckptedit.files import Checkpoint, escape, opened, require_weights
 from ckptedit.files.bounded import parse_json
 
 FORMAT, VERSION = "ckptedit.format", "delta/1"
@@ -81,6 +81,7 @@ def is_delta(checkpoint: Checkpoint) -> bool:
 
 def open_delta(checkpoint: Checkpoint) -> Delta:
     """A delta from an open file. Raises BadCheckpoint if it is none, damaged, or inconsistent."""
+    require_weights(checkpoint)
     version = checkpoint.metadata.get(FORMAT)
     if version is None:
         raise BadCheckpoint(

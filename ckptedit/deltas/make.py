@@ -19,7 +19,7 @@ from ckptedit.deltas.entry import SUFFIXES, Entry, lora_tensors, total
 from ckptedit.deltas.labels import data_sha256, hashes, labels
 from ckptedit.deltas.sides import Changes, Edited, FromChanges, FromCheckpoint
 from ckptedit.errors import BadParam, Incompatible
-from ckptedit.files import Checkpoint, Spec, check_output, ledger, opened, write
+from ckptedit.files import Checkpoint, Spec, check_output, ledger, opened, require_weights, write
 from ckptedit.progress import Track, silent
 
 TOLERANCE = 1e-3  # of the change between stored checkpoints, beside what rounding them did
@@ -131,7 +131,9 @@ def edited_side(
     ignore: Sequence[str],
 ) -> Edited:
     """The edited side of a delta. Raises what `write_delta` raises about names and shapes."""
+    require_weights(base)
     if isinstance(edited, Checkpoint):
+        require_weights(edited)
         return FromCheckpoint(base, edited, keys, ignore)
     if keys or ignore:
         raise BadParam("keys and ignore are for an edited checkpoint: changes say what they change")

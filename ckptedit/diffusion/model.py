@@ -19,7 +19,7 @@ from ckptedit.families.kv import KV_NAME
 from ckptedit.families.load import load_component, read_config
 from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.families.own import prediction_of
-from ckptedit.files import Checkpoint
+from ckptedit.files import Checkpoint, require_weights
 from ckptedit.text.condition import Condition
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
 
@@ -154,6 +154,7 @@ def open_model(
     """
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
+    require_weights(checkpoint)
     found = family or detect(checkpoint)
     where = resolve_device(device)
     half = resolve_precision(precision, where)

@@ -8,7 +8,7 @@ from ckptedit.drift.compare import compare, compared
 from ckptedit.drift.gates import Judgement, Rules, judge, require_matches
 from ckptedit.drift.report import Report
 from ckptedit.errors import BadParam
-from ckptedit.files import Checkpoint
+from ckptedit.files import Checkpoint, require_weights
 from ckptedit.progress import Track, silent
 
 
@@ -45,6 +45,8 @@ def diff(
     with opened(old, new) as (before, after):
         require_matches(rules, compared(before, after, rules.keys))
         report = compare(before, after, keys=rules.keys, threads=threads, track=track)
+        if not report.equal:  # of codes only this can be told
+            require_weights(before, after)
         if spectral:
             from ckptedit.drift.spectra import with_spectra
 

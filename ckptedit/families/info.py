@@ -8,7 +8,7 @@ from typing import Any
 
 from ckptedit.errors import BadCheckpoint
 from ckptedit.families.detect import detect
-from ckptedit.files import Checkpoint, TensorInfo
+from ckptedit.files import Checkpoint, TensorInfo, quantised
 from ckptedit.files.health import Health, examine
 from ckptedit.progress import Track, silent
 
@@ -35,6 +35,7 @@ class Info:
     dtypes: tuple[Tally, ...]  # by dtype, greatest first
     metadata: dict[str, str]
     ledger: tuple[dict[str, Any], ...]
+    quantised: str | None  # what says that its numbers are codes, not weights
     health: Health | None  # None if values were not read
 
     @property
@@ -62,6 +63,7 @@ class Info:
             "ledger": list(self.ledger),
             "sha256": health and health.sha256,
             "file_sha256": health and health.file_sha256,
+            "quantised": self.quantised,
             "healthy": self.healthy,
             "unhealthy": [asdict(tensor) for tensor in health.unhealthy] if health else [],
         }
@@ -93,6 +95,7 @@ def info(path: str | Path, *, quick: bool = False, track: Track = silent) -> Inf
             dtypes=_grouped((tensor.dtype, tensor) for tensor in infos),
             metadata=checkpoint.metadata,
             ledger=tuple(checkpoint.ledger),
+            quantised=quantised(checkpoint),
             health=None if quick else examine(checkpoint, track),
         )
 

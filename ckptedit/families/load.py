@@ -15,7 +15,7 @@ from ckptedit.errors import BadCheckpoint
 from ckptedit.families.family import Family
 from ckptedit.families.own import own_config
 from ckptedit.families.stored import Component, Source, sources
-from ckptedit.files import Checkpoint
+from ckptedit.files import Checkpoint, require_weights
 from ckptedit.files.bounded import read_json
 
 M = TypeVar("M", bound=Module)
@@ -47,6 +47,7 @@ def load_component(
     build:   makes the module from its config; it is called where parameters cost nothing
     returns: the module on the CPU in float32, in evaluation mode, without gradients
     """
+    require_weights(checkpoint)
     config = read_config(family, component)
     with torch.device("meta"):
         module = build(config)

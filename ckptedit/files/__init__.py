@@ -11,6 +11,7 @@ from ckptedit.files.checkpoint import Checkpoint, opened
 from ckptedit.files.header import Header, Spec, TensorInfo, pack_header, parse_header
 from ckptedit.files.names import escape
 from ckptedit.files.permission import check_output
+from ckptedit.files.quantised import quantised, require_weights
 
 if TYPE_CHECKING:
     from ckptedit.files.dtypes import (
@@ -55,6 +56,8 @@ __all__ = [
     "opened",
     "pack_header",
     "parse_header",
+    "quantised",
+    "require_weights",
     "stored_bytes",
     "write",
     "write_edited",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ckptedit.errors import BadParam, Incompatible
-from ckptedit.files import Checkpoint, check_output, ledger, opened, write
+from ckptedit.files import Checkpoint, check_output, ledger, opened, require_weights, write
 from ckptedit.globs import select
 from ckptedit.merging.blocks import block_factors
 from ckptedit.merging.copying import Copying
@@ -74,6 +74,7 @@ def merge(
         start = stack.enter_context(opened(base))
         vectors = [open_vectors(stack.enter_context(opened(edit)), start) for edit in edits]
         sources = [start, *(source for edit in vectors for source in edit.sources)]
+        require_weights(*sources)
         check_output(output, sources, force=force, in_place=in_place)
         stream = make_stream(start, vectors, recipe)
         strays = stray_tensors(start, vectors, recipe.extra)

@@ -92,6 +92,13 @@ def test_what_no_folder_has_keeps_its_name():
     assert found == {"unet.conv_in.weight": Source("unet.conv_in.weight")}
 
 
+def test_the_names_that_vae_attention_used_to_have_are_known():
+    new = "first_stage_model.decoder.mid.attn_1.k.weight"
+    old = "vae.decoder.mid_block.attentions.0.key.weight"
+    found = [common for common, _ in common_names([new, old], FAMILIES["sd1"])]
+    assert found == ["vae.decoder.mid_block.attentions.0.to_k.weight"] * 2
+
+
 def test_models_of_no_known_family_are_left_alone():
     one, other = (
         {"a.weight": SimpleNamespace(shape=(1,))},
