@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,25 @@ def test_commands_import_nothing_slow_at_their_top():
         if room_of(path) == "cli":
             foreign = {module.split(".")[0] for module, top in imports(path) if top}
             assert not foreign & set(SLOW), shown(path)
+
+
+METHODS = {  # registry -> the folders of what it lists; nothing else names a method
+    "ckptedit.guards:GUARDS": ("guards",),
+    "ckptedit.erasure.objectives:OBJECTIVES": ("erasure/objectives",),
+    "ckptedit.erasure.closed_forms:CLOSED_FORMS": ("erasure/closed_forms",),
+}
+
+
+@pytest.mark.parametrize("registry", METHODS)
+def test_only_its_own_file_and_the_registry_name_a_method(registry):
+    module, _, table = registry.partition(":")
+    names = set(getattr(import_module(module), table))
+    for path in FILES:
+        if str(path.relative_to(PACKAGE).parent) in METHODS[registry]:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = isinstance(node, ast.Constant) and node.value in names
+            assert not named, f"{shown(path)}:{node.lineno} names {node.value!r}"
 
 
 def test_the_files_room_imports_without_torch():

@@ -1,11 +1,13 @@
 """`ckptedit erase`: makes a checkpoint forget a concept."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
 
+from ckptedit import guards
 from ckptedit.cli.options import (
     Ckpt,
     Concepts,
@@ -22,7 +24,10 @@ from ckptedit.cli.options import (
     Tokenizer,
 )
 from ckptedit.cli.output import as_json, default_output, listed, say, tracker
+from ckptedit.erasure.closed_forms import CLOSED_FORMS
+from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
 from ckptedit.errors import BadParam
+from ckptedit.guards import GUARDS
 
 if TYPE_CHECKING:
     from ckptedit.erasure.erase import Erasure
@@ -57,13 +62,17 @@ def erase(
     ] = None,
     method: Annotated[
         str,
-        Option(metavar="NAME", help="conabl, which is trained; uce, a closed form: no UNet."),
-    ] = "conabl",
+        Option(
+            metavar="NAME",
+            help=f"{', '.join(OBJECTIVES)}: trained; {', '.join(CLOSED_FORMS)}: closed forms.",
+        ),
+    ] = DEFAULT,
     guard: Annotated[
         Strings,
         Option(
             metavar="NAME",
-            help="gradproj:soft, gradproj:hard, distill, none; repeatable; default: soft, distill.",
+            help=f"{', '.join(GUARDS)}, none; repeatable; default of a training: "
+            f"{', '.join(guards.DEFAULT)}.",
         ),
     ] = None,
     param: Param = None,
@@ -196,8 +205,7 @@ def summary(erasure: "Erasure") -> list[str]:
             f"room {held.room:.1%}"
         )
     if held and held.room < LITTLE_ROOM:
-        soft = "gradproj:soft" in options.guarded_by
-        more = "raise its ridge (-p ridge=0.03)" if soft else "use --guard gradproj:soft"
+        more = _more_room(options.guarded_by)
         lines.append(
             f"warning: only {held.room:.1%} of the target's token energy can be edited; expect it "
             f"to survive. Retain fewer concepts, or {more}"
@@ -206,3 +214,9 @@ def summary(erasure: "Erasure") -> list[str]:
 
 
 LITTLE_ROOM = 0.03  # of the target's energy; below it, erasures were seen to fail
+
+
+def _more_room(in_use: Sequence[str]) -> str:
+    """What the guards in use say; if they say nothing, the ones that choose their directions."""
+    advice = [getattr(GUARDS[name], "more_room", "") for name in in_use]
+    return next(filter(None, advice), f"use --guard {guards.DEFAULT[0]}")

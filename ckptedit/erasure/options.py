@@ -1,5 +1,6 @@
 """How to erase: the options of an erasure, their defaults and ranges."""
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from ckptedit.params import defaults, hyperparameters, typed
 from ckptedit.registry import Registry
 from ckptedit.text.tokens import require_tokens
 
-METHODS = Registry("method", {**OBJECTIVES.targets, **CLOSED_FORMS.targets})
+METHODS = Registry("method", ChainMap(OBJECTIVES.targets, CLOSED_FORMS.targets))
 TRAINING = ("tokens", "steps", "lr", "batch", "pictures", "moments")  # means nothing elsewhere
 
 
