@@ -16,12 +16,14 @@ OF_ITS_OWN = {
     "--against",  # a checkpoint, or a subspace
     "--all",  # that moved, or that there is
     "--help",
+    "--method",  # of erasing, or of merging
     "--neighbors",  # to retain, or to list
     "--output",  # of diff, project and sample, which are not checkpoints
     "--rank",  # of a subspace, or of a LoRA
     "--retain",  # from an edit, or in a test
     "--seeds",
     "--steps",  # of training, or of the solver
+    "--threads",  # of a training, whose bytes depend on it, or of work whose bytes do not
     "--tokens",
 }
 

@@ -63,7 +63,8 @@ def erase(
     method: Annotated[
         str,
         Option(
-            metavar="NAME",
+            "--method",
+            "-m",
             help=f"{', '.join(OBJECTIVES)}: trained; {', '.join(CLOSED_FORMS)}: closed forms.",
         ),
     ] = DEFAULT,

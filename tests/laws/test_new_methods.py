@@ -65,7 +65,8 @@ def one_line_each(monkeypatch):
         monkeypatch.setitem(registry.targets, line.__name__.lower(), target)
 
 
-QUICK = "--steps 2 --batch 2 --pictures 2 --neighbors 1 --device cpu -q --json".split()
+SMALL = ["--steps", "2", "--batch", "2", "--pictures", "2", "--neighbors", "1"]
+QUICK = [*SMALL, "--device", "cpu", "-q", "--json"]
 
 
 @pytest.mark.parametrize(
