@@ -75,6 +75,14 @@ def test_a_changed_file_is_shown_and_exits_with_1(base, edited):
     assert result.stderr == ""
 
 
+def test_quiet_leaves_the_answer_to_the_exit_status(base, edited, tmp_path):
+    for new, status in ((base, 0), (edited, 1)):
+        result = run(base, new, "-q")
+        assert (result.exit_code, result.stdout, result.stderr) == (status, "", "")
+    assert json.loads(run(base, edited, "-q", "--json").stdout)["verdict"] == "differs"
+    refused(run(base, tmp_path / "none", "-q"), "no such file")
+
+
 def test_json_is_one_object_with_the_verdict(base, edited):
     result = run(base, edited, "--json")
     report = json.loads(result.stdout)

@@ -1,10 +1,8 @@
 """`ckptedit diff`: what an edit changed, and whether that is allowed."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -16,7 +14,7 @@ from ckptedit.cli.options import Force, Json, Keys, Quiet, Strings, Threads
 from ckptedit.cli.output import as_json, tracker
 
 if TYPE_CHECKING:
-    from ckptedit.drift import Judgement, Report, Rules
+    from ckptedit.drift import Drift
 
 
 def diff(
@@ -91,74 +89,43 @@ def diff(
 
     Exit status: 0 if the checkpoints are the same, or within the limits
     given, or if -o wrote what differs; 1 if they differ, exceed a limit, or
-    hold NaN or Inf; 2 if one cannot be read. In a GLOB `*` stays within a
-    segment of a name, `**` crosses the dots.
+    hold NaN or Inf; 2 if one cannot be read. With -q that is all the answer,
+    unless --json asks for more. In a GLOB `*` stays within a segment of a
+    name, `**` crosses the dots.
 
     Example: ckptedit diff base.safetensors edited.safetensors --allow '**.attn2.**'
     """
     from ckptedit.drift import diff as run
-    from ckptedit.drift import opened
+    from ckptedit.drift.run import both_opened, together
 
-    limits = {"relative": max_rel, "l2": max_l2, "linf": max_abs}
-    given = resolve(
-        rules, limits, baseline, limit=limit or (),
-        keys=keys or (), allow=allow or (), ignore=ignore or (),
+    held = together(
+        rules, {"relative": max_rel, "l2": max_l2, "linf": max_abs}, baseline=baseline,
+        limits=limit or (), keys=keys or (), allow=allow or (), ignore=ignore or (),
     )  # fmt: skip
-    delta = DeltaFile(output, exact, given.keys, given.ignore, force, quiet)
+    delta = DeltaFile(output, exact, held.keys, held.ignore, force, quiet)
     delta.check(json=json)
     files = ReportFiles(markdown, junit, plot, force)
     files.check(output)
-    with opened(old, new) as (before, after):
+    with both_opened(old, new) as (before, after):
         delta.check_target(before, after)
         files.check_inputs(before, after)
-        report, judgement = run(
-            before, after, rules=given, spectral=spectral, threads=threads, track=tracker(quiet)
+        drift = run(
+            before, after, rules=held, spectral=spectral, threads=threads, track=tracker(quiet)
         )
-        files.write(report, judgement)
+        files.write(drift)
         with delta.written(before, after) as made:
             if json:
                 figures = made.as_dict() if made else None
-                typer.echo(as_json({**as_report(report, judgement), "delta": figures}))
-            elif output is None:
-                show(report, judgement, None if every else top)
+                typer.echo(as_json({**drift.as_dict(), "delta": figures}))
             elif not quiet:
-                show(report, judgement, None if every else top, err=True)
+                show(drift, None if every else top, err=output is not None)
         if made and not json and output != "-":
             typer.echo(made.path)
-    raise typer.Exit(delta.status(judgement))
+    raise typer.Exit(delta.status(drift.judgement))
 
 
-def resolve(
-    file: Path | None, limits: dict[str, float | None], baseline: Path | None, *,
-    limit: Sequence[str], **patterns: Sequence[str],
-) -> "Rules":  # fmt: skip
-    """The rules of the file, and beside them those of the options.
-
-    limits: of all tensors, by measure; limit: of some tensors, as GLOB=VALUE
-    patterns: keys, allow and ignore, which are added to those of the file
-    """
-    from ckptedit.drift.gates import Rules
-    from ckptedit.drift.rulefile import load_baseline, load_rules, parse_limit
-
-    rules = load_rules(file) if file else Rules()
-    total = {measure: value for measure, value in limits.items() if value is not None}
-    return replace(
-        rules,
-        total={**rules.total, **total},
-        limits=[*rules.limits, *map(parse_limit, limit)],
-        baseline=load_baseline(baseline) if baseline else None,
-        keys=[*rules.keys, *patterns["keys"]],
-        allow=[*rules.allow, *patterns["allow"]],
-        ignore=[*rules.ignore, *patterns["ignore"]],
-    )
-
-
-def show(report: "Report", judgement: "Judgement", top: int | None, *, err: bool = False) -> None:
+def show(drift: "Drift", top: int | None, *, err: bool) -> None:
     """Prints the tables; on stderr where stdout is for the path of what -o wrote."""
     color = None if "NO_COLOR" not in os.environ else False  # None: if stdout is a terminal
-    typer.echo("\n".join(lines(report, judgement, top=top)), color=color, err=err)
-
-
-def as_report(report: "Report", judgement: "Judgement") -> dict[str, Any]:
-    gates = [asdict(verdict) for verdict in judgement.verdicts]
-    return {**report.as_dict(), "verdict": judgement.word, "gates": gates}
+    shown = lines(drift.comparison, drift.judgement, top=top)
+    typer.echo("\n".join(shown), color=color, err=err)

@@ -69,9 +69,9 @@ class DeltaFile:
 
         Limits are kept or exceeded all the same, and NaN and Inf are never in order.
         """
-        failed = [verdict for verdict in judgement.verdicts if not verdict.passed]
+        failed = [outcome for outcome in judgement.outcomes if not outcome.passed]
         if self.target is not None and judgement.word == "differs":
-            failed = [verdict for verdict in failed if "NaN" in verdict.rule]
+            failed = [outcome for outcome in failed if "NaN" in outcome.rule]
         return 1 if failed else 0
 
 

@@ -9,7 +9,7 @@ from ckptedit.cli.output import write_report
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
-    from ckptedit.drift import Judgement, Report
+    from ckptedit.drift import Drift
     from ckptedit.files import Checkpoint
 
 
@@ -43,21 +43,22 @@ class ReportFiles:
         for path in self._paths():
             check_output(path, [old, new], force=self.force)
 
-    def write(self, report: "Report", judgement: "Judgement") -> None:
+    def write(self, drift: "Drift") -> None:
         """Writes them."""
         if self.markdown:
             from ckptedit.drift.markdown import as_markdown
 
-            text = as_markdown(report, judgement)
+            text = as_markdown(drift.comparison, drift.judgement)
             write_report(self.markdown, text.encode(), force=self.force)
         if self.junit:
             from ckptedit.drift.junit import as_junit
 
-            write_report(self.junit, as_junit(report, judgement).encode(), force=self.force)
+            text = as_junit(drift.comparison, drift.judgement)
+            write_report(self.junit, text.encode(), force=self.force)
         if self.plot:
             from ckptedit.drift.plot import as_png
 
-            write_report(self.plot, as_png(report), force=self.force)
+            write_report(self.plot, as_png(drift.comparison), force=self.force)
 
     def _paths(self) -> Iterator[Path]:
         yield from filter(None, (self.markdown, self.junit, self.plot))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from ckptedit.drift import Group, Judgement, Report, TensorDiff, Verdict
+    from ckptedit.drift import Comparison, Group, Judgement, Outcome, TensorDiff
 
 HEADS = {
     "same": "same: every tensor, byte for byte",
@@ -25,23 +25,23 @@ COLUMNS = 6  # roles with a column of their own, so that 80 characters are enoug
 NAMED = 5  # tensors named for a broken rule
 
 
-def lines(report: "Report", judgement: "Judgement", *, top: int | None) -> Iterator[str]:
+def lines(comparison: "Comparison", judgement: "Judgement", *, top: int | None) -> Iterator[str]:
     """The totals, then what moved and where, then the rules.
 
     top: how many tensors are listed at most; None lists all, with all of their figures
     """
-    total = report.total
+    total = comparison.total
     yield (
         f"{total.changed:,} of {total.tensors:,} tensors changed, "
         f"{total.sums.changed:,} of {total.sums.elements:,} values"
     )
-    if report.changed:
+    if comparison.changed:
         yield from table(FIGURES, [figures(total)])
-        yield from places(report)
-        yield from movers(report.movers()[:top], FIGURES if top is None else BRIEF)
-    if report.spectra:
-        yield from spectra(report, top)
-    yield from rules(report, judgement, top)
+        yield from places(comparison)
+        yield from movers(comparison.movers()[:top], FIGURES if top is None else BRIEF)
+    if comparison.spectra:
+        yield from spectra(comparison, top)
+    yield from rules(comparison, judgement, top)
 
 
 def figures(item: "Group | TensorDiff", names: Sequence[str] = FIGURES) -> list[str]:
@@ -52,13 +52,15 @@ def figures(item: "Group | TensorDiff", names: Sequence[str] = FIGURES) -> list[
     return [cell for name, cell in zip(FIGURES, cells, strict=True) if name in names]
 
 
-def places(report: "Report") -> Iterator[str]:
+def places(comparison: "Comparison") -> Iterator[str]:
     """Relative L2 by block and role, of those that changed."""
-    roles = [group for group in report.grouped(lambda t: (t.role,)) if group.changed]
+    roles = [group for group in comparison.grouped(lambda t: (t.role,)) if group.changed]
     roles.sort(key=lambda group: (group.sums.delta2 == group.sums.delta2, -group.sums.delta2))
     shown = [group.key[0] for group in roles[:COLUMNS]]
     head = [*shown, "rest"] if len(roles) > COLUMNS else shown
-    cells = report.grouped(lambda t: (t.component, t.block, t.role if t.role in shown else "rest"))
+    cells = comparison.grouped(
+        lambda t: (t.component, t.block, t.role if t.role in shown else "rest")
+    )
     found = {group.key: f"{group.figures.relative:.2g}" for group in cells if group.changed}
     blocks = sorted({key[:2] for key in found})
     rows = [(*block, *(found.get((*block, role), "") for role in head)) for block in blocks]
@@ -86,44 +88,44 @@ def dtype(tensor: "TensorDiff") -> str:
     return " → ".join(tensor.dtypes) if tensor.retyped else tensor.dtypes[1]
 
 
-def spectra(report: "Report", top: int | None) -> Iterator[str]:
+def spectra(comparison: "Comparison", top: int | None) -> Iterator[str]:
     """Ranks of the deltas, strongest first, and whether K/V weights share a right factor."""
-    from ckptedit.drift.report import sentence
+    from ckptedit.drift.comparison import sentence
     from ckptedit.files import escape
 
-    strongest = sorted(report.spectra.items(), key=lambda item: -item[1].spectral_norm)[:top]
+    strongest = sorted(comparison.spectra.items(), key=lambda item: -item[1].spectral_norm)[:top]
     head = ("spectral norm", "rank", "stable rank", "effective rank", "tensor")
     rows = []
     for name, s in strongest:
         ranks = [str(s.rank), f"{s.stable_rank:.3g}", f"{s.effective_rank:.4g}"]
         rows.append([f"{s.spectral_norm:.4g}", *ranks, escape(name)])
     yield from table(head, rows)
-    yield from map(sentence, report.factors)
+    yield from map(sentence, comparison.factors)
 
 
-def rules(report: "Report", judgement: "Judgement", top: int | None) -> Iterator[str]:
+def rules(comparison: "Comparison", judgement: "Judgement", top: int | None) -> Iterator[str]:
     """The broken rules, and the word for all. What changed has its own table."""
     from ckptedit.drift.gates import NO_CHANGE
 
-    for verdict in judgement.verdicts:
-        if not verdict.passed and verdict.rule != NO_CHANGE:
-            broken = rule(verdict, NAMED if top is not None else None)
+    for outcome in judgement.outcomes:
+        if not outcome.passed and outcome.rule != NO_CHANGE:
+            broken = rule(outcome, NAMED if top is not None else None)
             yield from (typer.style(line, fg="red") for line in broken)
     word = judgement.word
-    if word == "differs" and report.equal:
+    if word == "differs" and comparison.equal:
         word = "unsound"
     yield typer.style(HEADS[word], fg="green" if judgement.passed else "red")
 
 
-def rule(verdict: "Verdict", named: int | None) -> list[str]:
+def rule(outcome: "Outcome", named: int | None) -> list[str]:
     """A broken rule, and below it the tensors that broke it."""
     from ckptedit.files import escape
 
-    names = [escape(name) for name in verdict.tensors[:named]]
-    if len(verdict.tensors) > len(names):
-        names.append(f"and {len(verdict.tensors) - len(names):,} more")
-    measured = "" if verdict.measured is None else f", but measured {verdict.measured:.6g}"
-    return [f"broken: {escape(verdict.rule)}{measured}", *(f"  {name}" for name in names)]
+    names = [escape(name) for name in outcome.tensors[:named]]
+    if len(outcome.tensors) > len(names):
+        names.append(f"and {len(outcome.tensors) - len(names):,} more")
+    measured = "" if outcome.measured is None else f", but measured {outcome.measured:.6g}"
+    return [f"broken: {escape(outcome.rule)}{measured}", *(f"  {name}" for name in names)]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 0) -> Iterator[str]:

@@ -5,26 +5,26 @@ of the room shows them: Markdown, JUnit, a picture. None of it needs torch.
 """
 
 from ckptedit.drift.compare import compare, compared
-from ckptedit.drift.gates import Judgement, Limit, Rules, Verdict, judge, require_matches
-from ckptedit.drift.report import Group, Report, Reshaped, TensorDiff
-from ckptedit.drift.run import diff, opened
+from ckptedit.drift.comparison import Comparison, Group, Reshaped, TensorDiff
+from ckptedit.drift.gates import Judgement, Limit, Outcome, Rules, judge, require_matches
+from ckptedit.drift.run import Drift, diff
 from ckptedit.drift.sums import Figures, Sums
 
 __all__ = [
+    "Comparison",
+    "Drift",
     "Figures",
     "Group",
     "Judgement",
     "Limit",
-    "Report",
+    "Outcome",
     "Reshaped",
     "Rules",
     "Sums",
     "TensorDiff",
-    "Verdict",
     "compare",
     "compared",
     "diff",
     "judge",
-    "opened",
     "require_matches",
 ]

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from ckptedit.drift import kernel
-from ckptedit.drift.report import Report, Reshaped, TensorDiff
+from ckptedit.drift.comparison import Comparison, Reshaped, TensorDiff
 from ckptedit.drift.sums import Sums
 from ckptedit.errors import BadParam
 from ckptedit.files import Checkpoint
@@ -29,7 +29,7 @@ def compare(
     keys: Sequence[str] = (),
     threads: int = 2,
     track: Track = silent,
-) -> Report:
+) -> Comparison:
     """Measures how far each tensor moved from old to new, in constant memory and without torch.
 
     keys: patterns for the names to be compared (`ckptedit.globs`); all, if there are none
@@ -41,7 +41,7 @@ def compare(
     names = compared(old, new, keys)
     both = [name for name in names if name in old and name in new]
     shaped = [name for name in both if old[name].shape == new[name].shape]
-    return Report(
+    return Comparison(
         old.label,
         new.label,
         tensors=_Pass(old, new, threads, track).diffs(shaped),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import inf, nan
 from typing import Any
 
-from ckptedit.drift.report import Report
+from ckptedit.drift.comparison import Comparison
 from ckptedit.errors import BadParam
 from ckptedit.globs import matches, require_match, select
 
@@ -59,7 +59,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """How one rule came out."""
 
     rule: str
@@ -71,14 +71,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All verdicts, and the word for them."""
+    """All outcomes, and the word for them."""
 
     word: str  # "same"; "within" the limits; "differs", where no limits are given; "exceeded"
-    verdicts: tuple[Verdict, ...]
+    outcomes: tuple[Outcome, ...]
 
     @property
     def passed(self) -> bool:
-        return all(verdict.passed for verdict in self.verdicts)
+        return all(outcome.passed for outcome in self.outcomes)
 
 
 def require_one_of(name: str, known: Iterable[str], kind: str) -> None:
@@ -86,23 +86,23 @@ def require_one_of(name: str, known: Iterable[str], kind: str) -> None:
         raise BadParam(f"no {kind} is called {name!r}; there are: {', '.join(known)}")
 
 
-def judge(report: Report, rules: Rules) -> Judgement:
+def judge(comparison: Comparison, rules: Rules) -> Judgement:
     """Holds a report against the rules. A report that is not finite passes under no rules.
 
     Raises UnknownName if a pattern of the rules fits no tensor on either side.
     """
-    require_matches(rules, names_of(report))
-    verdicts = [*_structure(report, rules), _finite(report)]
-    verdicts += [_total(report, measure, value) for measure, value in rules.total.items()]
-    verdicts += [_limit(report, limit) for limit in rules.limits]
+    require_matches(rules, names_of(comparison))
+    outcomes = [*_structure(comparison, rules), _finite(comparison)]
+    outcomes += [_total(comparison, measure, value) for measure, value in rules.total.items()]
+    outcomes += [_limit(comparison, limit) for limit in rules.limits]
     if rules.allow or rules.strict:
-        verdicts.append(_allow(report, rules.allow))
+        outcomes.append(_allow(comparison, rules.allow))
     if rules.baseline is not None:
-        verdicts += _baseline(report, rules.baseline, rules.slack)
-    passed = all(verdict.passed for verdict in verdicts)
+        outcomes += _baseline(comparison, rules.baseline, rules.slack)
+    passed = all(outcome.passed for outcome in outcomes)
     if passed:
-        return Judgement("same" if report.same else "within", tuple(verdicts))
-    return Judgement("differs" if rules.strict else "exceeded", tuple(verdicts))
+        return Judgement("same" if comparison.same else "within", tuple(outcomes))
+    return Judgement("differs" if rules.strict else "exceeded", tuple(outcomes))
 
 
 def require_matches(rules: Rules, names: Collection[str]) -> None:
@@ -111,10 +111,15 @@ def require_matches(rules: Rules, names: Collection[str]) -> None:
         require_match(names, pattern)
 
 
-def names_of(report: Report) -> list[str]:
+def names_of(comparison: Comparison) -> list[str]:
     """Every name on either side, compared or not: what patterns are matched against."""
-    compared = [tensor.name for tensor in report.tensors]
-    return [*compared, *report.added, *report.removed, *(x.name for x in report.reshaped)]
+    compared = [tensor.name for tensor in comparison.tensors]
+    return [
+        *compared,
+        *comparison.added,
+        *comparison.removed,
+        *(x.name for x in comparison.reshaped),
+    ]
 
 
 def within(value: float, measure: str, limit: float) -> bool:
@@ -122,16 +127,16 @@ def within(value: float, measure: str, limit: float) -> bool:
     return value >= limit if measure == "cosine" else value <= limit
 
 
-def _structure(report: Report, rules: Rules) -> list[Verdict]:
+def _structure(comparison: Comparison, rules: Rules) -> list[Outcome]:
     found: dict[str, dict[str, Any]] = {
-        "added": dict.fromkeys(report.added),
-        "removed": dict.fromkeys(report.removed),
-        "reshaped": {tensor.name: tensor.as_dict() for tensor in report.reshaped},
-        "retyped": {tensor.name: list(tensor.dtypes) for tensor in report.retyped},
+        "added": dict.fromkeys(comparison.added),
+        "removed": dict.fromkeys(comparison.removed),
+        "reshaped": {tensor.name: tensor.as_dict() for tensor in comparison.reshaped},
+        "retyped": {tensor.name: list(tensor.dtypes) for tensor in comparison.retyped},
     }
     broken = {kind: _beyond(names, kind, rules.baseline or {}) for kind, names in found.items()}
     return [
-        Verdict(f"no tensor is {kind}", not names, tensors=tuple(names))
+        Outcome(f"no tensor is {kind}", not names, tensors=tuple(names))
         for kind, names in broken.items()
         if kind not in rules.ignore
     ]
@@ -151,21 +156,21 @@ def _beyond(found: Mapping[str, Any], kind: str, baseline: Mapping[str, Any]) ->
     return [name for name, how in found.items() if name not in known or known[name] != how]
 
 
-def _finite(report: Report) -> Verdict:
-    names = tuple(tensor.name for tensor in report.nonfinite)
-    return Verdict("no value is NaN or infinite", not names, tensors=names)
+def _finite(comparison: Comparison) -> Outcome:
+    names = tuple(tensor.name for tensor in comparison.nonfinite)
+    return Outcome("no value is NaN or infinite", not names, tensors=names)
 
 
-def _total(report: Report, measure: str, limit: float) -> Verdict:
-    total = report.total
+def _total(comparison: Comparison, measure: str, limit: float) -> Outcome:
+    total = comparison.total
     value = total.changed if measure == "changed_tensors" else getattr(total.figures, measure)
     sign = ">=" if measure == "cosine" else "<="
     rule = f"{measure} of all tensors {sign} {limit:g}"
-    return Verdict(rule, within(value, measure, limit), float(value), limit)
+    return Outcome(rule, within(value, measure, limit), float(value), limit)
 
 
-def _limit(report: Report, limit: Limit) -> Verdict:
-    picked = [t for t in report.tensors if matches(t.name, [limit.keys])]
+def _limit(comparison: Comparison, limit: Limit) -> Outcome:
+    picked = [t for t in comparison.tensors if matches(t.name, [limit.keys])]
     values = [getattr(t.figures, limit.measure) for t in picked]
     broken = tuple(
         t.name
@@ -175,26 +180,28 @@ def _limit(report: Report, limit: Limit) -> Verdict:
     sign, worst = (">=", min) if limit.measure == "cosine" else ("<=", max)
     measured = nan if any(value != value for value in values) else worst(values, default=None)
     rule = f"{limit.measure} of each {limit.keys} {sign} {limit.value:g}"
-    return Verdict(rule, not broken, measured, limit.value, broken)
+    return Outcome(rule, not broken, measured, limit.value, broken)
 
 
-def _allow(report: Report, allow: Sequence[str]) -> Verdict:
-    allowed = set(select(names_of(report), allow)) if allow else set()
-    others = [t for t in report.changed if t.name not in allowed]
-    broken = tuple(t.name for t in others if t.sums.changed or not t.retyped)  # has its own verdict
+def _allow(comparison: Comparison, allow: Sequence[str]) -> Outcome:
+    allowed = set(select(names_of(comparison), allow)) if allow else set()
+    others = [t for t in comparison.changed if t.name not in allowed]
+    broken = tuple(t.name for t in others if t.sums.changed or not t.retyped)  # has its own rule
     rule = f"only {', '.join(allow)} may change" if allow else NO_CHANGE
-    return Verdict(rule, not broken, tensors=broken)
+    return Outcome(rule, not broken, tensors=broken)
 
 
-def _baseline(report: Report, baseline: Mapping[str, Any], slack: float) -> list[Verdict]:
+def _baseline(comparison: Comparison, baseline: Mapping[str, Any], slack: float) -> list[Outcome]:
     known = {tensor["name"]: _number(tensor["l2"]) for tensor in baseline["tensors"]}
-    l2, limit = report.total.figures.l2, _number(baseline["total"]["l2"]) * (1 + slack)
+    l2, limit = comparison.total.figures.l2, _number(baseline["total"]["l2"]) * (1 + slack)
     broken = tuple(
-        t.name for t in report.changed if not t.figures.l2 <= known.get(t.name, 0.0) * (1 + slack)
+        t.name
+        for t in comparison.changed
+        if not t.figures.l2 <= known.get(t.name, 0.0) * (1 + slack)
     )
     return [
-        Verdict("l2 of all tensors is at most the baseline's", l2 <= limit, l2, limit),
-        Verdict("no tensor drifts farther than in the baseline", not broken, tensors=broken),
+        Outcome("l2 of all tensors is at most the baseline's", l2 <= limit, l2, limit),
+        Outcome("no tensor drifts farther than in the baseline", not broken, tensors=broken),
     ]
 
 

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from ckptedit.drift.gates import Judgement, Verdict
-from ckptedit.drift.report import Group, Report, TensorDiff, sentence
+from ckptedit.drift.comparison import Comparison, Group, TensorDiff, sentence
+from ckptedit.drift.gates import Judgement, Outcome
 from ckptedit.files import escape
 
 LIMIT = 65_000  # characters; GitHub refuses comments beyond 65 536
@@ -21,13 +21,13 @@ RANKS = ("spectral norm", "rank", "stable rank", "effective rank")
 FIGURES = ("relative", "L2", "L1", "L∞", "cosine", "changed")
 
 
-def as_markdown(report: Report, judgement: Judgement, top: int = 20) -> str:
+def as_markdown(comparison: Comparison, judgement: Judgement, top: int = 20) -> str:
     """The verdict, the totals and the rules; folded away, blocks, roles and the top movers.
 
     top: how many tensors are listed at most; fewer, if the text would not fit
     """
     while True:
-        text = "\n".join(_lines(report, judgement, top)) + "\n"
+        text = "\n".join(_lines(comparison, judgement, top)) + "\n"
         if len(text) <= LIMIT:
             return text
         if top == 0:
@@ -35,28 +35,28 @@ def as_markdown(report: Report, judgement: Judgement, top: int = 20) -> str:
         top //= 2
 
 
-def _lines(report: Report, judgement: Judgement, top: int) -> Iterable[str]:
-    total = report.total
+def _lines(comparison: Comparison, judgement: Judgement, top: int) -> Iterable[str]:
+    total = comparison.total
     yield f"## {HEADS[judgement.word]}"
     yield ""
     counts = f"{total.changed:,} of {total.tensors:,} tensors changed"
     values = f"{total.sums.changed:,} of {total.sums.elements:,} values"
-    yield f"{code(report.old)} → {code(report.new)}: {counts}, {values}."
+    yield f"{code(comparison.old)} → {code(comparison.new)}: {counts}, {values}."
     yield ""
     yield from table(FIGURES, [figures(total)])
-    yield from table(("", "rule", "measured", "tensors"), map(_rule, judgement.verdicts))
-    groups = report.grouped(lambda t: (t.component, t.block, t.role))
+    yield from table(("", "rule", "measured", "tensors"), map(_rule, judgement.outcomes))
+    groups = comparison.grouped(lambda t: (t.component, t.block, t.role))
     rows = [[*group.key, *figures(group)] for group in groups if group.changed]
     yield from folded("Blocks and roles", ("", "block", "role", *FIGURES), rows[: 10 * top])
-    movers = [[code(tensor.name), *figures(tensor)] for tensor in report.movers()[:top]]
+    movers = [[code(tensor.name), *figures(tensor)] for tensor in comparison.movers()[:top]]
     yield from folded(f"The {len(movers)} tensors that moved most", ("tensor", *FIGURES), movers)
-    yield from folded("Ranks of the changes", ("tensor", *RANKS), ranks(report, top))
-    yield from (f"{sentence(factor)}.\n" for factor in report.factors)
+    yield from folded("Ranks of the changes", ("tensor", *RANKS), ranks(comparison, top))
+    yield from (f"{sentence(factor)}.\n" for factor in comparison.factors)
 
 
-def ranks(report: Report, top: int) -> list[list[str]]:
+def ranks(comparison: Comparison, top: int) -> list[list[str]]:
     """A row for each spectrum, the strongest first."""
-    strongest = sorted(report.spectra.items(), key=lambda item: -item[1].spectral_norm)
+    strongest = sorted(comparison.spectra.items(), key=lambda item: -item[1].spectral_norm)
     return [
         [code(name), f"{s.spectral_norm:.4g}", str(s.rank), f"{s.stable_rank:.3g}",
          f"{s.effective_rank:.4g}"]
@@ -90,9 +90,9 @@ def code(text: str) -> str:
     return f"{fence} {shown} {fence}" if runs or not shown.strip() else f"{fence}{shown}{fence}"
 
 
-def _rule(verdict: Verdict) -> list[str]:
-    named = [code(name) for name in verdict.tensors[:NAMED]]
-    if len(verdict.tensors) > NAMED:
-        named.append(f"and {len(verdict.tensors) - NAMED} more")
-    measured = "" if verdict.measured is None else f"{verdict.measured:.4g}"
-    return ["✅" if verdict.passed else "❌", code(verdict.rule), measured, ", ".join(named)]
+def _rule(outcome: Outcome) -> list[str]:
+    named = [code(name) for name in outcome.tensors[:NAMED]]
+    if len(outcome.tensors) > NAMED:
+        named.append(f"and {len(outcome.tensors) - NAMED} more")
+    measured = "" if outcome.measured is None else f"{outcome.measured:.4g}"
+    return ["✅" if outcome.passed else "❌", code(outcome.rule), measured, ", ".join(named)]

@@ -4,7 +4,7 @@ from io import BytesIO
 from math import inf, log10
 from typing import TYPE_CHECKING
 
-from ckptedit.drift.report import Group, Report
+from ckptedit.drift.comparison import Comparison, Group
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SIGNS = "dots: unchanged; ×: changed, but 0, infinite or NaN"
 Row = tuple[str, str]  # component, block
 
 
-def as_png(report: Report) -> bytes:
+def as_png(comparison: Comparison) -> bytes:
     """A heat map of relative L2, block by role, beside a histogram over the changed tensors.
 
     Components in which nothing changed are left out. Raises BadParam if matplotlib is missing.
@@ -33,7 +33,7 @@ def as_png(report: Report) -> bytes:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise BadParam("--plot needs matplotlib: pip install 'ckptedit[plots]'") from error
-    groups = report.grouped(lambda t: (t.component, t.block, t.role))
+    groups = comparison.grouped(lambda t: (t.component, t.block, t.role))
     moved = {group.key[0] for group in groups if group.changed}
     groups = [group for group in groups if group.key[0] in moved]
     height = max(4.2, 1.8 + 0.24 * len({group.key[:2] for group in groups}))
@@ -41,8 +41,8 @@ def as_png(report: Report) -> bytes:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
     _heat_map(left, groups)
-    _histogram(right, report)
-    total = report.total
+    _histogram(right, comparison)
+    total = comparison.total
     title = (
         f"{total.changed:,} of {total.tensors:,} tensors changed · "
         f"relative L2 {total.figures.relative:.3g} · cosine {total.figures.cosine:.6f}"
@@ -105,14 +105,14 @@ def _colors(values: list[float]) -> "LogNorm | None":
     return LogNorm(min(min(found), max(found) / DECADE), max(found)) if found else None
 
 
-def _histogram(axes: "Axes", report: Report) -> None:
+def _histogram(axes: "Axes", comparison: Comparison) -> None:
     from matplotlib.ticker import MaxNLocator
 
     values: dict[str, list[float]] = {}
-    for tensor in report.changed:
+    for tensor in comparison.changed:
         if on_scale(tensor.figures.relative):
             values.setdefault(tensor.component, []).append(tensor.figures.relative)
-    left = len(report.changed) - sum(map(len, values.values()))
+    left = len(comparison.changed) - sum(map(len, values.values()))
     beyond = f" (not shown: {left:,} at 0, infinite or NaN)" if left else ""
     axes.set_title("Changed tensors by relative L2" + beyond, color=INK, fontsize=10)
     axes.set_ylabel("tensors", color=QUIET, fontsize=9)

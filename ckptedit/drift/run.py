@@ -1,54 +1,159 @@
-"""The whole of `ckptedit diff`, as a function."""
+"""From two paths to a verdict."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ckptedit.drift.compare import compare, compared
-from ckptedit.drift.gates import Judgement, Rules, judge, require_matches
-from ckptedit.drift.report import Report
+from ckptedit.drift.comparison import Comparison, Group, TensorDiff
+from ckptedit.drift.gates import Judgement, Limit, Outcome, Rules, judge, require_matches
+from ckptedit.drift.rulefile import load_baseline, load_rules, parse_limit
 from ckptedit.errors import BadParam
-from ckptedit.files import Checkpoint, require_weights
+from ckptedit.files import Checkpoint, opened, require_weights
 from ckptedit.progress import Track, silent
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What two checkpoints differ in, and how that came out under the rules."""
+
+    comparison: Comparison
+    judgement: Judgement
+    rules: Rules
+
+    @property
+    def verdict(self) -> str:
+        """`same`; `within` the limits; `differs`, where none are given; or `exceeded`."""
+        return self.judgement.word
+
+    @property
+    def passed(self) -> bool:
+        """Whether every rule is kept: what the exit status of the command tells."""
+        return self.judgement.passed
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """How each rule came out."""
+        return self.judgement.outcomes
+
+    @property
+    def same(self) -> bool:
+        """Whether every tensor is there on both sides, byte for byte, and finite."""
+        return self.comparison.same
+
+    @property
+    def total(self) -> Group:
+        """Over every tensor compared; `total.figures.relative` is the relative L2."""
+        return self.comparison.total
+
+    @property
+    def changed(self) -> list[TensorDiff]:
+        """The tensors that changed, in file order."""
+        return self.comparison.changed
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `diff --json` prints."""
+        gates = [asdict(outcome) for outcome in self.outcomes]
+        return {**self.comparison.as_dict(), "verdict": self.verdict, "gates": gates}
 
 
 @contextmanager
-def opened(*paths: str | Path | Checkpoint) -> Iterator[list[Checkpoint]]:
-    """Yields checkpoints, and closes those that were given as paths."""
-    if [str(path) for path in paths].count("-") > 1:
+def both_opened(
+    old: str | Path | Checkpoint, new: str | Path | Checkpoint
+) -> Iterator[tuple[Checkpoint, Checkpoint]]:
+    """Yields two checkpoints, and closes those that were given as paths."""
+    if str(old) == str(new) == "-":
         raise BadParam("only one of the two checkpoints can be read from stdin")
-    with ExitStack() as stack:
-        yield [
-            path if isinstance(path, Checkpoint) else stack.enter_context(Checkpoint(path))
-            for path in paths
-        ]
+    with opened(old) as before, opened(new) as after:
+        yield before, after
 
 
 def diff(
     old: str | Path | Checkpoint,
     new: str | Path | Checkpoint,
     *,
-    rules: Rules | None = None,
+    keys: str | Sequence[str] = (),
+    max_relative: float | None = None,
+    max_l2: float | None = None,
+    max_abs: float | None = None,
+    limits: str | Sequence[str | Limit] = (),
+    allow: str | Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
+    rules: Rules | str | Path | None = None,
+    baseline: Mapping[str, Any] | str | Path | None = None,
     spectral: bool = False,
     threads: int = 2,
     track: Track = silent,
-) -> tuple[Report, Judgement]:
-    """Compares two checkpoints and holds what it found against rules.
+) -> Drift:
+    """Compares two checkpoints and holds what it found against rules: without any, nothing may
+    differ.
 
     old, new: files, indexes of shards or folders, of which one may be `-`, for stdin; or
               checkpoints that are open, and stay so
-    rules: what may differ; nothing, if there are none
+    keys:     a pattern, or several, of the tensors that are compared (`ckptedit.globs`); else all
+    max_relative, max_l2, max_abs: limits on the relative L2, the L2 and the largest change of all
+              tensors together, each 0 or more
+    limits:   on each tensor that a pattern picks: "cond_stage_model.**=0", or a `Limit`
+    allow:    patterns of the tensors that may change; all others not by a bit
+    ignore:   of added, removed, reshaped, retyped: differences that are accepted
+    rules:    more of them, or a TOML file of them (`ckptedit.drift.rulefile`)
+    baseline: an earlier report (`as_dict()`), or the JSON file of one: nothing may drift farther
     spectral: whether to measure the ranks of what changed, which takes longer
+    threads:  1 or more; the figures are the same for any number
     Raises BadCheckpoint, BadParam or UnknownName, before reading any tensor if it can be known.
     """
-    rules = rules or Rules()
-    with opened(old, new) as (before, after):
-        require_matches(rules, compared(before, after, rules.keys))
-        report = compare(before, after, keys=rules.keys, threads=threads, track=track)
-        if not report.equal:  # of codes only this can be told
+    total = {"relative": max_relative, "l2": max_l2, "linf": max_abs}
+    held = together(
+        rules, total, limits=limits, keys=keys, allow=allow, ignore=ignore, baseline=baseline
+    )
+    with both_opened(old, new) as (before, after):
+        require_matches(held, compared(before, after, held.keys))
+        comparison = compare(before, after, keys=held.keys, threads=threads, track=track)
+        if not comparison.equal:  # of codes only this can be told
             require_weights(before, after)
         if spectral:
             from ckptedit.drift.spectra import with_spectra
 
-            report = with_spectra(report, before, after, track=track)
-    return report, judge(report, rules)
+            comparison = with_spectra(comparison, before, after, track=track)
+    return Drift(comparison, judge(comparison, held), held)
+
+
+def together(
+    rules: Rules | str | Path | None,
+    total: Mapping[str, float | None],
+    *,
+    limits: str | Sequence[str | Limit],
+    keys: str | Sequence[str],
+    allow: str | Sequence[str],
+    ignore: str | Sequence[str],
+    baseline: Mapping[str, Any] | str | Path | None,
+) -> Rules:
+    """Rules, or those of a file, and beside them what else is given. See `diff`.
+
+    total: limits by measure, None where there is none; they take the place of those in the rules
+    Raises BadParam if a file cannot be read, or a rule has no meaning.
+    """
+    if not isinstance(rules, Rules):
+        rules = load_rules(rules) if rules else Rules()
+    if isinstance(baseline, str | Path):
+        baseline = load_baseline(baseline)
+    given = {measure: value for measure, value in total.items() if value is not None}
+    more = [limit if isinstance(limit, Limit) else parse_limit(limit) for limit in several(limits)]
+    return replace(
+        rules,
+        total={**rules.total, **given},
+        limits=[*rules.limits, *more],
+        baseline=rules.baseline if baseline is None else baseline,
+        keys=[*rules.keys, *several(keys)],
+        allow=[*rules.allow, *several(allow)],
+        ignore=[*rules.ignore, *several(ignore)],
+    )
+
+
+def several(values: str | Sequence[T]) -> Sequence[str | T]:
+    """One string is a list of one, not of its characters."""
+    return [values] if isinstance(values, str) else values

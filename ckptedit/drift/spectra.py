@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ckptedit.drift.report import Report, SharedFactor, Spectrum, TensorDiff
+from ckptedit.drift.comparison import Comparison, SharedFactor, Spectrum, TensorDiff
 from ckptedit.files import Checkpoint
 from ckptedit.progress import Track, silent
 
@@ -33,7 +33,7 @@ CLEAR = 1e-4  # of the greatest: singular values above it are good to 1e-7 in a 
 Matrix = NDArray[np.float64]
 
 
-class Stack:
+class StackedDeltas:
     """The deltas [outᵢ, dim] of several weights on top of each other, of which sums are kept."""
 
     def __init__(self, dim: int) -> None:
@@ -82,25 +82,27 @@ class Noise:
 
 
 def with_spectra(
-    report: Report, old: Checkpoint, new: Checkpoint, *, track: Track = silent
-) -> Report:
+    comparison: Comparison, old: Checkpoint, new: Checkpoint, *, track: Track = silent
+) -> Comparison:
     """The report with a Spectrum of each changed matrix, and the test for a shared right factor.
 
     Takes seconds for K/V weights, minutes for all of a model, and a few times the largest tensor in
     memory. Vectors, and tensors with NaN or Inf, have no spectrum.
     """
     spectra: dict[str, Spectrum] = {}
-    stacks: dict[tuple[str, int], Stack] = {}
-    changed = [tensor for tensor in report.changed if _is_matrix(tensor)]
+    stacks: dict[tuple[str, int], StackedDeltas] = {}
+    changed = [tensor for tensor in comparison.changed if _is_matrix(tensor)]
     for tensor in track(changed, "singular values"):
         before, after = (_matrix(checkpoint, tensor) for checkpoint in (old, new))
         noise = _noise(before, after, tensor)
         found = spectra[tensor.name] = spectrum(_singular_values(before, after), noise.norm)
         if _reads_text(tensor):
-            stack = stacks.setdefault((tensor.component, before.shape[1]), Stack(before.shape[1]))
+            stack = stacks.setdefault(
+                (tensor.component, before.shape[1]), StackedDeltas(before.shape[1])
+            )
             stack.add(after.astype(np.float64) - before, noise, found.rank)
     factors = [stack.factor(key[0]) for key, stack in stacks.items() if len(stack.ranks) > 1]
-    return replace(report, spectra=spectra, factors=factors)
+    return replace(comparison, spectra=spectra, factors=factors)
 
 
 def spectrum(s: Matrix, noise: float = 0.0) -> Spectrum:

@@ -5,7 +5,7 @@ import pytest
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ckptedit.drift import Report, compare
+from ckptedit.drift import Comparison, compare
 from ckptedit.files import Checkpoint
 
 Tensors = dict[str, Tensor]
@@ -24,10 +24,10 @@ def save(tmp_path: Path) -> Callable[[str, Tensors], Path]:
 
 
 @pytest.fixture
-def diff_of(save) -> Callable[..., Report]:
+def diff_of(save) -> Callable[..., Comparison]:
     """Compares two dictionaries of tensors by way of files."""
 
-    def run(old: Tensors, new: Tensors, **options) -> Report:
+    def run(old: Tensors, new: Tensors, **options) -> Comparison:
         with Checkpoint(save("old", old)) as before, Checkpoint(save("new", new)) as after:
             return compare(before, after, **options)
 

@@ -6,11 +6,13 @@ import math
 import pytest
 import torch
 
+import ckptedit
 from ckptedit.cli.output import as_json
 from ckptedit.drift import Limit, Rules, judge
 from ckptedit.drift.gates import MEASURES
 from ckptedit.drift.rulefile import load_baseline, load_rules, parse_limit
 from ckptedit.errors import BadParam, UnknownName
+from ckptedit.files import Checkpoint
 
 K, V = "unet.attn2.to_k.weight", "unet.attn2.to_v.weight"
 OLD = {K: torch.tensor([3.0, 4.0]), V: torch.tensor([5.0, 12.0]), "text.w": torch.ones(2)}
@@ -23,7 +25,7 @@ def edited(diff_of):
 
 
 def broken(judgement):
-    return [verdict.rule for verdict in judgement.verdicts if not verdict.passed]
+    return [outcome.rule for outcome in judgement.outcomes if not outcome.passed]
 
 
 def test_without_limits_any_change_fails(edited, diff_of):
@@ -57,9 +59,9 @@ def test_the_cosine_has_a_lower_limit(edited):
 def test_a_limit_binds_each_tensor_that_its_pattern_picks(edited):
     assert judge(edited, Rules(limits=[Limit("text.**", 0)])).passed
     judgement = judge(edited, Rules(limits=[Limit("unet.**", 0.19)]))
-    (verdict,) = [verdict for verdict in judgement.verdicts if not verdict.passed]
-    assert verdict.tensors == (K,)
-    assert verdict.measured == pytest.approx(0.2)
+    (outcome,) = [outcome for outcome in judgement.outcomes if not outcome.passed]
+    assert outcome.tensors == (K,)
+    assert outcome.measured == pytest.approx(0.2)
     assert judge(edited, Rules(limits=[Limit("unet.**", 0.2001)])).passed
 
 
@@ -111,7 +113,7 @@ def test_nan_passes_no_limit_at_all(diff_of, measure, old):
 def test_a_limit_on_a_nan_figure_is_broken_and_says_so(diff_of):
     report = diff_of(OLD, OLD | {K: torch.tensor([3.0, math.nan])})
     judgement = judge(report, Rules(total={"relative": 1e30}, limits=[Limit("**.to_k.**", 1e30)]))
-    measured = [v.measured for v in judgement.verdicts if v.measured is not None]
+    measured = [v.measured for v in judgement.outcomes if v.measured is not None]
     assert len(measured) == 2
     assert all(map(math.isnan, measured))
     assert len(broken(judgement)) == 3
@@ -158,8 +160,8 @@ def test_no_tensor_may_drift_farther_than_in_the_baseline(edited, diff_of, tmp_p
     assert not judge(farther, Rules(baseline=baseline)).passed
     assert judge(farther, Rules(baseline=baseline, slack=0.05)).passed
     other = diff_of(OLD, OLD | {V: torch.tensor([5.0, 12.1])})
-    (verdict,) = [v for v in judge(other, Rules(baseline=baseline)).verdicts if not v.passed]
-    assert verdict.tensors == (V,)
+    (outcome,) = [v for v in judge(other, Rules(baseline=baseline)).outcomes if not v.passed]
+    assert outcome.tensors == (V,)
 
 
 def test_structure_that_the_baseline_knows_is_accepted(diff_of, tmp_path):
@@ -274,3 +276,36 @@ def test_a_report_in_json_has_the_promised_names(edited):
     assert (report["added"], report["removed"], report["reshaped"]) == ([], [], [])
     assert report["counts"] == {"compared": 3, "changed": 1, "unchanged": 2}
     assert [role["role"] for role in report["roles"] if role["changed_tensors"]] == ["k"]
+
+
+def test_the_function_takes_paths_and_flat_keywords_and_returns_one_result(save):
+    paths = save("old", OLD), save("new", NEW)
+    assert ckptedit.diff(*paths).verdict == "differs"
+    drift = ckptedit.diff(*paths, max_relative=0.5, limits="text.**=0", allow="**.to_k.weight")
+    assert (drift.passed, drift.verdict, drift.total.figures.l2) == (True, "within", 1.0)
+    assert [tensor.name for tensor in drift.changed] == [K]
+    assert [outcome.rule for outcome in drift.outcomes if outcome.limit is not None] == [
+        "relative of all tensors <= 0.5",
+        "relative of each text.** <= 0",
+    ]
+    assert ckptedit.diff(*paths, keys=["!**.to_k.weight"]).same
+    assert not ckptedit.diff(*paths, max_l2=0.5).passed
+    assert not ckptedit.diff(*paths, max_abs=0.5).passed
+
+
+def test_a_rule_file_and_a_baseline_are_taken_as_paths_or_as_what_was_read(save, tmp_path):
+    paths = save("old", OLD), save("new", NEW)
+    (tmp_path / "drift.toml").write_text("allow = ['**.to_v.weight']\n")
+    report = tmp_path / "report.json"
+    report.write_text(as_json(ckptedit.diff(*paths).as_dict()))
+    for rules in (tmp_path / "drift.toml", str(tmp_path / "drift.toml"), Rules(allow=[V])):
+        assert not ckptedit.diff(*paths, rules=rules).passed
+        assert ckptedit.diff(*paths, rules=rules, allow=[K]).passed
+    for baseline in (report, load_baseline(report)):
+        assert ckptedit.diff(*paths, baseline=baseline).passed
+
+
+def test_checkpoints_that_are_open_stay_so(save):
+    with Checkpoint(save("old", OLD)) as old, Checkpoint(save("new", NEW)) as new:
+        assert ckptedit.diff(old, new, max_l2=1.0).passed
+        assert old.values(K).tolist() == [3.0, 4.0]

@@ -23,7 +23,7 @@ def test_junit_has_one_case_for_each_rule(diff_of):
     report = diff_of({"a": torch.ones(2), "b": torch.ones(1)}, {"a": torch.ones(2) * 2})
     judgement = judge(report, Rules(limits=[Limit("a", 0.1)]))
     (suite,) = ElementTree.fromstring(as_junit(report, judgement))
-    assert int(suite.get("tests")) == len(judgement.verdicts) == len(suite)
+    assert int(suite.get("tests")) == len(judgement.outcomes) == len(suite)
     failed = {case.get("name"): case[0] for case in suite if len(case)}
     assert int(suite.get("failures")) == 2
     assert failed["no tensor is removed"].text == "b"

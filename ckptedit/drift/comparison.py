@@ -130,7 +130,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Report:
+class Comparison:
     """Two checkpoints compared. Tensors are in the file order of the old one, names sorted."""
 
     old: str  # labels, safe to print
