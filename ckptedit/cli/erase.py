@@ -72,8 +72,8 @@ def erase(
         Strings,
         Option(
             metavar="NAME",
-            help=f"{', '.join(GUARDS)}, none; repeatable; default of a training: "
-            f"{', '.join(guards.DEFAULT)}.",
+            help=f"{', '.join(GUARDS)}, none; repeatable; default: "
+            f"{', '.join(guards.DEFAULT)} (of a training).",
         ),
     ] = None,
     param: Param = None,
