@@ -34,14 +34,14 @@ class ReportFiles:
         if len(set(taken)) < len(taken):
             raise BadParam("two of the files to be written have the same name")
         for path in self._paths():
-            check_output(path, force=self.force)
+            check_output(path, force=self.force, report=True)
 
     def check_inputs(self, old: "Checkpoint", new: "Checkpoint") -> None:
         """Raises OutputExists if one would replace what is compared, whatever --force says."""
         from ckptedit.files import check_output
 
         for path in self._paths():
-            check_output(path, [old, new], force=self.force)
+            check_output(path, [old, new], force=self.force, report=True)
 
     def write(self, drift: "Drift") -> None:
         """Writes them."""

@@ -88,7 +88,7 @@ def facts(report: "Info") -> "Table":
         if health.file_sha256:
             rows["file sha256"] = health.file_sha256
     table = Table.grid(padding=(0, 2))
-    for key, value in rows.items():
+    for key, value in [*rows.items(), *(("note", note) for note in report.notes)]:
         table.add_row(plain(key, "bold"), plain(value))
     return table
 

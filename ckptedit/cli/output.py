@@ -59,7 +59,7 @@ def write_report(target: Path, content: bytes, *, force: bool) -> None:
     from ckptedit.files.permission import is_stream
     from ckptedit.files.sinks import new_files, open_stream
 
-    check_output(target, force=force)
+    check_output(target, force=force, report=True)
     if is_stream(target):
         with open_stream(target) as stream:
             stream.write(memoryview(content))

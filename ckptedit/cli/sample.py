@@ -61,7 +61,7 @@ def sample(
 
     target = output or str(default_output(ckpt, "sample").with_suffix(".png"))
     checkpoints = [Checkpoint(path) for path in (ckpt, against) if path is not None]
-    check_output(target, checkpoints, force=force)
+    check_output(target, checkpoints, force=force, report=True)
 
     from ckptedit.diffusion import choose_threads, open_model, sample_sheet, save_png, threads
 

@@ -37,6 +37,8 @@ class Info:
     ledger: tuple[dict[str, Any], ...]
     quantised: str | None  # what says that its numbers are codes, not weights
     health: Health | None  # None if values were not read
+    notes: tuple[str, ...] = ()  # what is odd about its files, one line each
+    unread: tuple[str, ...] = ()  # components that cannot be read, by name
 
     @property
     def total(self) -> Tally:
@@ -65,6 +67,8 @@ class Info:
             "file_sha256": health and health.file_sha256,
             "quantised": self.quantised,
             "healthy": self.healthy,
+            "notes": list(self.notes),
+            "unread": list(self.unread),
             "unhealthy": [asdict(tensor) for tensor in health.unhealthy] if health else [],
         }
         if every_tensor:
@@ -80,7 +84,7 @@ def info(path: str | Path, *, quick: bool = False, track: Track = silent) -> Inf
 
     quick: read headers only, so that digests and health are missing
     """
-    with Checkpoint(path) as checkpoint:
+    with Checkpoint(path, partly=True) as checkpoint:
         family, reason = _family(checkpoint)
         tensors = tuple(checkpoint.items())
         infos = tuple(tensor for _, tensor in tensors)
@@ -97,6 +101,8 @@ def info(path: str | Path, *, quick: bool = False, track: Track = silent) -> Inf
             ledger=tuple(checkpoint.ledger),
             quantised=quantised(checkpoint),
             health=None if quick else examine(checkpoint, track),
+            notes=tuple(checkpoint.notes),
+            unread=tuple(checkpoint.layout.unread),
         )
 
 

@@ -4,6 +4,7 @@ A single file, a sharded set with its index, and a folder of diffusers component
 folder the component's name comes first: `unet.conv_in.weight`, `text_encoder_2.text_model...`.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
@@ -22,21 +23,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+log = logging.getLogger("ckptedit")
+
 CHUNK = 1 << 20  # bytes read at a time: large enough for the disk, small enough for the cache
 
 
 class Checkpoint(Mapping[str, TensorInfo]):
     """name -> TensorInfo, in the order of the bytes on disk. Opening reads headers only."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, partly: bool = False) -> None:
         """Opens a .safetensors file, an index of shards, a folder, or `-` for stdin.
 
+        partly: open a folder even if it has a component that cannot be read
+        notes:  what is odd, one line each; unless partly, they go to the log as well
         Raises BadCheckpoint if it is missing, malformed or inconsistent.
         """
         self.path = Path(path)
         self.label = "<stdin>" if str(path) == "-" else escape(path)
         self.layout = find_layout(path)
+        if not partly:
+            self.layout.require_all()
+        self.notes = [
+            f"{self.label}: {escape(name)} is not read: {why}"
+            for name, why in self.layout.unread.items()
+        ]
         self.sources: list[OpenFile] = []
+        self.stale: dict[Path, int] = {}  # indexes with a wrong total_size, and the right one
         self.metadata: dict[str, str] = {}
         self._tensors: dict[str, tuple[TensorInfo, OpenFile]] = {}
         self._sha256: str | None = None
@@ -47,6 +59,8 @@ class Checkpoint(Mapping[str, TensorInfo]):
         except BaseException:
             self.close()
             raise
+        for note in () if partly else self.notes:
+            log.warning("note: %s", note)
 
     def _add(self, part: Part) -> None:
         source = OpenFile(part.path)
@@ -64,8 +78,13 @@ class Checkpoint(Mapping[str, TensorInfo]):
     def _check_indexes(self) -> None:
         for prefix, index in self.layout.indexes.items():
             files = zip(self.layout.parts, self.sources, strict=True)
+            index.check()
             headers = [source.header for part, source in files if part.prefix == prefix]
-            index.check(sum(tensor.nbytes for header in headers for tensor in header.tensors))
+            found = sum(tensor.nbytes for header in headers for tensor in header.tensors)
+            if index.total is not None and index.total != found:
+                said = f"its total_size is {index.total:.20g}, but the shards hold {found} bytes"
+                self.notes.append(f"{escape(index.path)}: {said}")
+                self.stale[index.path] = found
 
     def __getitem__(self, name: str) -> TensorInfo:
         return self._tensors[name][0]

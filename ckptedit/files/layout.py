@@ -13,15 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from ckptedit.errors import BadCheckpoint
-from ckptedit.files.header import MAX_HEADER, Header, strict_json
+from ckptedit.files.bounded import parse_json, read_bytes, read_json
+from ckptedit.files.header import MAX_HEADER, Header
 from ckptedit.files.names import escape
+from ckptedit.files.open_file import same_content
 
 SUFFIX = ".safetensors"
 INDEX_SUFFIX = ".safetensors.index.json"
 WEIGHTS = ("diffusion_pytorch_model", "model")  # what diffusers and transformers call their files
-SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")  # how the name of one ends
-PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+SHARD = re.compile(r"-[0-9]+-of-[0-9]+\.safetensors$")  # how the name of one ends
 FIRST = ("transformer", "unet", "text_encoder", "text_encoder_2", "text_encoder_3", "vae")
+ASIDE = ("safety_checker",)  # a component that no command edits, and pictures do not need
+OTHER_FORMATS = {  # of weights, by the ending -> what to call them
+    ".bin": "a pickle", ".ckpt": "a pickle", ".pt": "a pickle", ".pth": "a pickle",
+    ".pkl": "a pickle", ".msgpack": "Flax weights", ".h5": "TensorFlow weights",
+    ".onnx": "an ONNX model", ".onnx_data": "an ONNX model", ".gguf": "a GGUF file",
+    ".npz": "numpy arrays", ".tflite": "a TensorFlow Lite model",
+}  # fmt: skip
+LISTING = "model_index.json"  # of a diffusers folder: {"unet": ["diffusers", "..."], ...}
+MAX_INDEX = 200_000  # tensors in the index of a sharded set, as in a file
 
 SINGLE, SHARDS, FOLDER = "single file", "shards", "diffusers folder"
 
@@ -47,27 +57,22 @@ class Part:
 
 @dataclass(frozen=True)
 class Index:
-    """The file that lists shards, as it was when it was read."""
+    """The file that lists shards, as it was before it was read."""
 
     path: Path
     stat: os.stat_result
-    total: float | None = None  # bytes of all tensors
+    total: float | None = None  # bytes of all tensors, it says
 
-    def check(self, found: int) -> None:
-        """Raises BadCheckpoint unless the shards hold that many bytes, and are of one generation.
+    def check(self) -> None:
+        """Raises BadCheckpoint unless the shards that were opened are of one generation.
 
         Whoever replaces shards removes their index first: so as long as it is there, and the same,
         those that were opened since belong to it.
         """
-        if self.total is not None and self.total != found:
-            raise BadCheckpoint(
-                f"{escape(self.path)}: its total_size is {self.total}, "
-                f"but the shards hold {found} bytes"
-            )
         now = None
         with contextlib.suppress(OSError):
             now = self.path.stat()
-        if not now or (now.st_ino, now.st_mtime_ns) != (self.stat.st_ino, self.stat.st_mtime_ns):
+        if not now or not same_content(now, self.stat):
             raise BadCheckpoint(f"{escape(self.path)}: replaced while its shards were opened")
 
 
@@ -77,6 +82,15 @@ class Layout:
     parts: tuple[Part, ...]
     folder: Path | None = None  # where the parts are, unless it is a single file
     indexes: Mapping[str, Index] = field(default_factory=dict)  # by the prefix of their parts
+    unread: Mapping[str, str] = field(default_factory=dict)  # component -> why it is not a part
+
+    def require_all(self) -> None:
+        """Raises BadCheckpoint if a component that matters cannot be read."""
+        for name, reason in self.unread.items():
+            if name not in ASIDE:
+                raise BadCheckpoint(
+                    f"{escape(self.folder)}: the component {escape(name)} cannot be read: {reason}"
+                )
 
 
 def find_layout(path: str | Path) -> Layout:
@@ -88,6 +102,8 @@ def find_layout(path: str | Path) -> Layout:
         if path.is_dir():
             return _folder(path)
         return _index(path) if path.name.endswith(".json") else Layout(SINGLE, (Part(path),))
+    except FileNotFoundError:
+        raise BadCheckpoint(f"{escape(path)}: no such file") from None
     except OSError as error:  # a name too long, a folder that may not be read
         raise BadCheckpoint(f"{escape(path)}: {error.strerror}") from error
 
@@ -97,9 +113,10 @@ def _folder(path: Path) -> Layout:
     own = _weights(path)
     if own is not None:
         return find_layout(inside(path, own))
-    components = [child.name for child in path.iterdir() if child.is_dir() and _weights(child)]
+    children = sorted(child.name for child in path.iterdir() if child.is_dir())
+    components = [name for name in children if _weights(path / name)]
     if not components:
-        raise BadCheckpoint(f"{escape(path)}: no safetensors files in this folder{_hint(path)}")
+        raise BadCheckpoint(f"{escape(path)}: {_what_is_there(path)}")
     components.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     parts: list[Part] = []
     indexes: dict[str, Index] = {}
@@ -109,7 +126,30 @@ def _folder(path: Path) -> Layout:
         inner = find_layout(inside(path, weights))
         parts += [replace(part, prefix=f"{name}.") for part in inner.parts]
         indexes |= {f"{name}.": index for index in inner.indexes.values()}
-    return Layout(FOLDER, tuple(parts), path, indexes)
+    return Layout(FOLDER, tuple(parts), path, indexes, _unread(path, set(children) - {*components}))
+
+
+def _unread(path: Path, others: set[str]) -> dict[str, str]:
+    """Components with weights that are in none of the files looked for; and why.
+
+    A folder is a component if its name is one that all pipelines use, or model_index.json lists it:
+    beside them there may be `vae_decoder` with the same weights for another library.
+    """
+    listed = read_json(path / LISTING) if (path / LISTING).is_file() else {}
+    known = {*FIRST, *ASIDE, *listed}
+    reasons = {name: _other_weights(path / name) for name in sorted(others & known)}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _other_weights(folder: Path) -> str | None:
+    """What stands where the weights of a component should be; None if it has none."""
+    names = sorted(child.name for child in folder.iterdir() if not child.name.startswith("."))
+    if found := [name for name in names if name.endswith(SUFFIX)]:
+        return f"{_some(found)} under no name that loaders look for ({_expected()})"
+    if found := [name for name in names if Path(name).suffix in OTHER_FORMATS]:
+        kind = OTHER_FORMATS[Path(found[0]).suffix]
+        return f"it has only {_some(found)}, {kind}; convert it to safetensors first"
+    return None
 
 
 def _weights(folder: Path) -> Path | None:
@@ -127,30 +167,41 @@ def _weights(folder: Path) -> Path | None:
     return variants[0] if variants else None
 
 
-def _hint(path: Path) -> str:
-    found = [p for p in [*path.glob("*"), *path.glob("*/*")] if p.suffix in PICKLES]
-    return f"; convert {escape(found[0].name)}, a pickle, to safetensors first" if found else ""
+def _what_is_there(path: Path) -> str:
+    """Why a folder is no checkpoint: what it has, and what was expected."""
+    found = [p for p in sorted([*path.glob("*"), *path.glob("*/*")]) if p.is_file()]
+    ours = [str(p.relative_to(path)) for p in found if p.name.endswith((SUFFIX, INDEX_SUFFIX))]
+    if ours:
+        return f"has {_some(ours)}, but not {_expected()}; give the file itself"
+    reason = "no safetensors files in this folder"
+    other = next((p for p in found if p.suffix in OTHER_FORMATS), None)
+    if other is None:
+        return reason
+    kind = OTHER_FORMATS[other.suffix]
+    return f"{reason}; convert {escape(other.name)}, {kind}, to safetensors first"
+
+
+def _expected() -> str:
+    return " or ".join(f"{stem}{SUFFIX}" for stem in WEIGHTS)
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(map(escape, names[:3]))
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def _index(path: Path) -> Layout:
     """Reads the index of a sharded set: {"metadata": {...}, "weight_map": {tensor: file}}."""
-    label = escape(path)
-    try:
-        with path.open("rb") as file:
-            index, text = Index(path, os.fstat(file.fileno())), file.read(MAX_HEADER + 1)
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
-        raise BadCheckpoint(f"{label}: {reason}") from error
+    index = Index(path, path.stat())
+    text = read_bytes(path, MAX_HEADER)
     try:
         return _parse_index(index, text)
     except BadCheckpoint as error:
-        raise BadCheckpoint(f"{label}: {error}") from error
+        raise BadCheckpoint(f"{escape(path)}: {error}") from error
 
 
 def _parse_index(index: Index, text: bytes) -> Layout:
-    if len(text) > MAX_HEADER:
-        raise BadCheckpoint(f"an index of more than {MAX_HEADER} bytes")
-    parsed = strict_json(text, "the index", floats=True)
+    parsed = parse_json(text, "the index", items=4 * MAX_INDEX)
     weight_map = parsed.get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise BadCheckpoint("not an index of shards: it has no weight_map")

@@ -65,7 +65,7 @@ class OpenFile:
     def require_unchanged(self) -> None:
         """Raises BadCheckpoint if somebody has written to the file since it was opened."""
         now = os.fstat(self.fd)
-        if (now.st_size, now.st_mtime_ns) != (self.stat.st_size, self.stat.st_mtime_ns):
+        if not same_content(now, self.stat):
             raise BadCheckpoint(f"{self.label}: changed while it was read")
 
     def close(self) -> None:
@@ -88,6 +88,21 @@ class OpenFile:
             if prefix[8:9] != b"{" and (reason := _foreign(prefix)):
                 raise BadCheckpoint(reason) from None
             raise
+
+
+def same_content(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether a file was not written to between the two.
+
+    Its mtime can be set back, its ctime cannot. But that moves on as well when the file loses its
+    name to another one, which takes nothing from who has it open.
+    """
+    if (one.st_ino, one.st_size, one.st_mtime_ns) != (
+        other.st_ino,
+        other.st_size,
+        other.st_mtime_ns,
+    ):
+        return False
+    return one.st_ctime_ns == other.st_ctime_ns or one.st_nlink != other.st_nlink
 
 
 def _open(path: Path) -> int:

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ckptedit.errors import OutputExists, WriteFailed
+from ckptedit.errors import BadParam, OutputExists, WriteFailed
 from ckptedit.files.checkpoint import Checkpoint
-from ckptedit.files.layout import SINGLE
+from ckptedit.files.layout import INDEX_SUFFIX, OTHER_FORMATS, SINGLE, SUFFIX
 from ckptedit.files.names import escape
 
 STDOUT = "-"
+TEXT_OR_PICTURE = (".txt", ".md", ".csv", ".yaml", ".xml", ".html", ".png", ".jpg", ".zip", ".npy")
 
 
 def is_stream(target: str | Path) -> bool:
@@ -26,12 +27,14 @@ def check_output(
     *,
     force: bool,
     in_place: bool | None = None,
+    report: bool = False,
 ) -> None:
-    """Raises OutputExists or WriteFailed if the output may not go to target.
+    """Raises BadParam, OutputExists or WriteFailed if the output may not go to target.
 
     inputs: what is read; none of them, under whatever name, is overwritten unless in_place, which
     is None where the user cannot ask for that
     force: whether another existing file may be replaced
+    report: whether it is a text or a picture; else its name must not be that of another format
     """
     if str(target) == STDOUT:
         return _check_stdout(inputs)
@@ -43,10 +46,25 @@ def check_output(
         if not path.is_file() and not path.is_dir():
             return None  # a device or FIFO is written to, not replaced
         _check_existing(path, found, inputs, force, in_place)
+    if not report:
+        _check_ending(path)
     folder = path.resolve().parent
     if not os.access(folder, os.W_OK | os.X_OK):
         raise WriteFailed(f"{label}: the folder {escape(folder)} is not writable")
     return None
+
+
+def _check_ending(path: Path) -> None:
+    """Raises BadParam if whoever sees the name would take the file for something else."""
+    ending = path.suffix.lower()
+    kind = OTHER_FORMATS.get(ending, "another format" if ending in TEXT_OR_PICTURE else None)
+    if ending == ".json" and not path.name.endswith(INDEX_SUFFIX):
+        kind = f"an index if it is {INDEX_SUFFIX}"
+    if kind is not None:
+        raise BadParam(
+            f"{escape(path)}: what is written is safetensors, and {ending} means {kind}; "
+            f"call it {escape(path.stem)}{SUFFIX}"
+        )
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -110,6 +110,13 @@ def _index(files: Sequence[PlannedFile]) -> bytes:
     return (json.dumps(text, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
+def with_total(index: bytes, total: int) -> bytes:
+    """The text of an index with another total_size, all else as it is."""
+    text = json.loads(index)
+    text["metadata"]["total_size"] = total
+    return (json.dumps(text, indent=2, ensure_ascii=False) + "\n").encode()
+
+
 def plan_folder(
     target: Path, specs: Specs, metadata: Mapping[str, str], like: Checkpoint
 ) -> OutputPlan:

@@ -15,14 +15,20 @@ from types import FrameType
 from typing import BinaryIO, Protocol
 
 from ckptedit.errors import WriteFailed
+from ckptedit.files.bounded import read_bytes
 from ckptedit.files.checkpoint import Checkpoint
-from ckptedit.files.layout import PICKLES, SUFFIX, inside
+from ckptedit.files.header import MAX_HEADER
+from ckptedit.files.layout import ASIDE, inside
 from ckptedit.files.names import escape
 from ckptedit.files.permission import STDOUT, is_stream
-from ckptedit.files.plan import OutputPlan
+from ckptedit.files.plan import OutputPlan, with_total
 from ckptedit.files.publish import NewFile, errors_of, hidden_name, publish, sync_folder
 
-WEIGHTS = (SUFFIX, *PICKLES)
+BARE = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "README")
+BESIDE_WEIGHTS = (  # endings of files that hold none
+    ".json", ".txt", ".md", ".model", ".tiktoken", ".bpe", ".jinja", ".yaml", ".yml", ".py",
+    ".png", ".jpg", ".jpeg", ".webp", ".gif",
+)  # fmt: skip
 
 
 class Sink(Protocol):
@@ -63,6 +69,8 @@ def _folder_like(target: Path, like: Checkpoint) -> Iterator[Path]:
             copy = hidden / path.relative_to(like.path)
             if path.is_dir():
                 copy.mkdir()
+            elif path in like.stale:
+                copy.write_bytes(with_total(read_bytes(path, MAX_HEADER), like.stale[path]))
             else:
                 shutil.copyfile(inside(like.path, path), copy)
         yield hidden
@@ -71,16 +79,18 @@ def _folder_like(target: Path, like: Checkpoint) -> Iterator[Path]:
 def _companions(like: Checkpoint) -> Iterator[Path]:
     """The folders and files beside the weights: configs, tokenizers; folders before what they hold.
 
-    Hidden files stay behind, and so do weights that the checkpoint has in a better form. Those of a
-    component that is not part of it come along as they are: a safety checker that is a pickle.
+    Whatever is not known to hold no weights stays behind, and so do hidden files: nobody wants an
+    edited model beside the old one in another format. What no command edits comes along as it is.
     """
-    known = {part.prefix.removesuffix(".") for part in like.layout.parts}
     indexes = {index.path for index in like.layout.indexes.values()}
     for path in sorted(like.path.rglob("*")):
         inner = path.relative_to(like.path).parts
-        hidden = any(part.startswith(".") for part in inner)
-        weights = path.suffix in WEIGHTS or (".index" in path.suffixes and path not in indexes)
-        if not hidden and not (weights and (len(inner) == 1 or inner[0] in known)):
+        if any(part.startswith(".") for part in inner):
+            continue
+        untouched = inner[0] in ASIDE and inner[0] in like.layout.unread
+        index = ".index" in path.suffixes and path not in indexes
+        plain = path.suffix.lower() in BESIDE_WEIGHTS or path.name in BARE
+        if path.is_dir() or untouched or (plain and not index):
             yield path
 
 

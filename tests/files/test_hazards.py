@@ -7,6 +7,8 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -273,13 +275,17 @@ WRITER = """if True:
 """
 
 
-def _start(code: str, folder: Path) -> subprocess.Popen[bytes]:
+@contextmanager
+def _start(code: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=folder, env=env, stdout=subprocess.PIPE
-    )
-    assert process.stdout.readline() == b"ready\n"
-    return process
+    arguments = [sys.executable, "-c", code]
+    with subprocess.Popen(arguments, cwd=folder, env=env, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            yield process
+        finally:
+            if sys.exc_info()[0]:  # else the test has ended it, and how is what it is about
+                process.kill()
 
 
 def _whole(path: Path) -> bool:
@@ -426,6 +432,19 @@ def test_an_input_that_changes_meanwhile_spoils_the_output(old, tmp_path):
     def data():
         yield base.raw("w")
         os.utime(old, ns=(1, 1))
+
+    with pytest.raises(BadCheckpoint, match="changed while it was read"):
+        write(tmp_path / "new", SPECS, data(), {}, inputs=[base])
+    assert listing(tmp_path) == [old.name]
+
+
+def test_an_input_that_changes_and_gets_its_old_time_back_spoils_the_output(old, tmp_path):
+    base, before = Checkpoint(old), old.stat()
+
+    def data():
+        yield base.raw("w")
+        old.write_bytes(old.read_bytes()[:-100] + bytes(100))
+        os.utime(old, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     with pytest.raises(BadCheckpoint, match="changed while it was read"):
         write(tmp_path / "new", SPECS, data(), {}, inputs=[base])

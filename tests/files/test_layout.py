@@ -142,10 +142,71 @@ def test_a_folder_without_safetensors_says_so(tmp_path):
     assert refusal(tmp_path).endswith("no safetensors files in this folder")
 
 
-def test_a_folder_of_pickles_says_so(tmp_path):
+@pytest.mark.parametrize(
+    "name, what",
+    [
+        ("diffusion_pytorch_model.bin", "a pickle"),
+        ("flax_model.msgpack", "Flax weights"),
+        ("model.onnx", "an ONNX model"),
+    ],
+)
+def test_a_folder_of_another_format_says_so(tmp_path, name, what):
     (tmp_path / "unet").mkdir()
-    (tmp_path / "unet/diffusion_pytorch_model.bin").write_bytes(b"PK")
-    assert "convert diffusion_pytorch_model.bin, a pickle, to safetensors" in refusal(tmp_path)
+    (tmp_path / "unet" / name).write_bytes(b"PK")
+    said = f"no safetensors files in this folder; convert {name}, {what}, to safetensors"
+    assert said in refusal(tmp_path)
+
+
+def test_a_folder_of_other_safetensors_says_what_is_there_and_what_was_expected(tmp_path):
+    for name in ("b.safetensors", "a.safetensors", "lora/x.safetensors", "readme.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert refusal(tmp_path).endswith(
+        "has a.safetensors, b.safetensors, lora/x.safetensors, but not "
+        "diffusion_pytorch_model.safetensors or model.safetensors; give the file itself"
+    )
+
+
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        (
+            "diffusion_pytorch_model.bin",
+            "it has only diffusion_pytorch_model.bin, a pickle; convert",
+        ),
+        ("flax_model.msgpack", "it has only flax_model.msgpack, Flax weights; convert it"),
+        ("model.onnx_data", "it has only model.onnx_data, an ONNX model; convert it"),
+        (
+            "my_unet.safetensors",
+            "my_unet.safetensors under no name that loaders look for (diffusion",
+        ),
+    ],
+)
+def test_a_component_that_cannot_be_read_is_named(folder, name, reason):
+    """Two folders whose UNets differ are not the same."""
+    for path in (folder / "unet").iterdir():
+        path.unlink()
+    (folder / "unet" / name).touch()
+    assert f"pipe: the component unet cannot be read: {reason}" in refusal(folder)
+    with Checkpoint(folder, partly=True) as described:
+        assert described.notes[0].startswith(f"{folder}: unet is not read: ")
+
+
+def test_a_component_counts_if_the_pipeline_lists_it(folder):
+    """Beside the UNet there may be the same weights for another library."""
+    for name in ("vae_decoder", "prior"):
+        (folder / name).mkdir()
+        (folder / name / "model.onnx").touch()
+    assert len(Checkpoint(folder)) == 6
+    (folder / "model_index.json").write_text('{"prior": ["diffusers", "PriorTransformer"]}')
+    assert "the component prior cannot be read" in refusal(folder)
+
+
+def test_a_safety_checker_that_cannot_be_read_is_a_note(folder, caplog):
+    (folder / "safety_checker").mkdir()
+    (folder / "safety_checker/pytorch_model.bin").touch()
+    assert len(Checkpoint(folder)) == 6
+    assert "pipe: safety_checker is not read: it has only pytorch_model.bin" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -257,27 +318,31 @@ def test_a_tensor_in_two_shards_is_refused(shards):
     assert "has, unknown to the index, the tensor b" in refusal(shards)
 
 
-@pytest.mark.parametrize("total", [71, 73])
-def test_a_wrong_total_size_is_refused(shards, total):
+@pytest.mark.parametrize("total", [71, 73, 72.5, -1])
+def test_a_stale_total_size_is_a_note(shards, total, caplog):
+    """Some published files have one: their tensors are all there."""
     index = json.loads(shards.read_text())
     index["metadata"]["total_size"] = total
     shards.write_text(json.dumps(index))
-    assert refusal(shards).endswith(f"its total_size is {total}, but the shards hold 72 bytes")
+    checkpoint = Checkpoint(shards)
+    note = f"{shards}: its total_size is {total}, but the shards hold 72 bytes"
+    assert checkpoint.notes == [note] and values(checkpoint) == {"a": 1, "b": 2, "c": 3}
+    assert caplog.messages == [f"note: {note}"]
 
 
-def test_a_wrong_total_size_of_a_component_is_refused_with_its_name(folder):
+def test_a_stale_total_size_of_a_component_is_a_note_that_names_it(folder):
     names = {"wte": "model-1.safetensors", "head": "model-2.safetensors"}
     write_index(folder / "text_encoder_2", names, total_size=48)
-    assert len(Checkpoint(folder)) == 6
+    assert Checkpoint(folder).notes == []
     write_index(folder / "text_encoder_2", names, total_size=47)
-    assert refusal(folder).endswith(
-        f"pipe/text_encoder_2/{INDEX}: its total_size is 47, but the shards hold 48 bytes"
-    )
+    (note,) = Checkpoint(folder).notes
+    said = "its total_size is 47, but the shards hold 48 bytes"
+    assert note.endswith(f"pipe/text_encoder_2/{INDEX}: {said}")
 
 
 def test_an_endless_total_size_is_refused(shards):
     shards.write_text(shards.read_text().replace('"total_size": 72', '"total_size": 1e999'))
-    assert refusal(shards).endswith("its total_size is inf, but the shards hold 72 bytes")
+    assert refusal(shards).endswith("has the number 1e999, out of range")
 
 
 @pytest.mark.parametrize("name", ["loop", "loop.index.json", "n" * 300, f"{'n' * 300}.json"])

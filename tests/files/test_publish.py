@@ -1,6 +1,7 @@
 """Several files of one output: all of them appear or none, whatever comes in between."""
 
 import fcntl
+import os
 from pathlib import Path
 from threading import Thread
 
@@ -132,6 +133,21 @@ def test_of_two_writers_of_the_same_shards_the_last_one_wins(tmp_path, monkeypat
     put(tmp_path, 1)
     second.join()
     assert listing(tmp_path) == ALL and generations(tmp_path) == {2}
+
+
+def test_an_index_that_changes_and_gets_its_old_time_back_is_another(tmp_path, monkeypatch):
+    put(tmp_path, 1)
+    index, before = tmp_path / INDEX, (tmp_path / INDEX).stat()
+    real = Checkpoint._add
+
+    def add(self: Checkpoint, part: object) -> None:
+        index.write_text(index.read_text())
+        os.utime(index, ns=(before.st_atime_ns, before.st_mtime_ns))
+        real(self, part)
+
+    monkeypatch.setattr(Checkpoint, "_add", add)
+    with pytest.raises(BadCheckpoint, match="replaced while its shards were opened"):
+        Checkpoint(index)
 
 
 @pytest.mark.parametrize("replaced", [True, False])

@@ -339,15 +339,28 @@ def test_a_folder_becomes_a_folder(folder, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pipe"]
 
 
-def test_a_component_that_is_only_a_pickle_comes_along(folder, tmp_path):
-    kept = ["safety_checker/pytorch_model.bin", "safety_checker/config.json", "x/a.bin.index.json"]
-    left = ["vae/diffusion_pytorch_model.bin", "unet/old/model.pth", "v1-5.ckpt"]
+def test_only_what_is_known_to_hold_no_weights_comes_along(folder, tmp_path):
+    """And a safety checker as it is: no command edits it."""
+    kept = ["safety_checker/pytorch_model.bin", "safety_checker/config.json", "LICENSE",
+            "tokenizer/merges.txt", "tokenizer/spiece.model", "unet/config.json"]  # fmt: skip
+    left = ["vae/diffusion_pytorch_model.bin", "unet/old/model.pth", "v1-5.ckpt", "unet/WEIGHTS",
+            "unet/flax_model.msgpack", "unet/tf_model.h5", "unet/model.onnx", "vae_encoder/a.onnx",
+            "unet/model.onnx_data", "x/a.bin.index.json", "unet/a.GGUF", "unet/new"]  # fmt: skip
     for name in kept + left:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(name.encode())
     write_edited(tmp_path / "out", Checkpoint(folder), {})
     assert [(tmp_path / "out" / name).read_bytes() for name in kept] == [n.encode() for n in kept]
     assert not [name for name in left if (tmp_path / "out" / name).exists()]
+
+
+def test_a_stale_total_size_is_written_right(folder, tmp_path):
+    names = {"wte": "model-1.safetensors", "head": "model-2.safetensors"}
+    write_index(folder / "text_encoder_2", names, total_size=1, made="by hand")
+    write_edited(tmp_path / "out", Checkpoint(folder), {})
+    index = json.loads((tmp_path / "out/text_encoder_2/model.safetensors.index.json").read_text())
+    assert index == {"metadata": {"total_size": 48, "made": "by hand"}, "weight_map": names}
+    assert Checkpoint(tmp_path / "out").notes == []
 
 
 def test_the_index_of_a_variant_comes_along_only_if_it_is_used(folder, tmp_path):
