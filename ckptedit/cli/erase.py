@@ -1,13 +1,13 @@
 """`ckptedit erase`: makes a checkpoint forget a concept."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer import Option
 
 from ckptedit import guards
+from ckptedit.cli.erase_report import as_report, summary
 from ckptedit.cli.options import (
     Ckpt,
     Concepts,
@@ -23,14 +23,12 @@ from ckptedit.cli.options import (
     Strings,
     Tokenizer,
 )
-from ckptedit.cli.output import as_json, default_output, listed, say, tracker
+from ckptedit.cli.output import as_json, default_output, say, tracker
+from ckptedit.concepts.lists import listed
 from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
 from ckptedit.errors import BadParam
 from ckptedit.guards import GUARDS
-
-if TYPE_CHECKING:
-    from ckptedit.erasure.erase import Erasure
 
 NONE = "none"  # --guard none: nothing restrains the edit
 
@@ -60,6 +58,10 @@ def erase(
             help="Your concepts, [style] and [object] lines; default: the tool's.",
         ),
     ] = None,
+    exact_name: Annotated[
+        bool,
+        Option("--exact-name", help="Names are meant as they are written, whatever is known."),
+    ] = False,
     method: Annotated[
         str,
         Option(
@@ -117,23 +119,29 @@ def erase(
 
     Example: ckptedit erase base.safetensors --concept "Van Gogh" -o edited.safetensors
     """
+    from ckptedit.concepts.wish import Wish
+    from ckptedit.erasure.checks import look_over
     from ckptedit.files import Checkpoint, check_output
 
     target = output or default_target(ckpt, delta)
     if json and target == "-":
         raise BadParam("--json and -o - both want stdout")
-    opened = Checkpoint(ckpt)
+    opened, concepts = Checkpoint(ckpt), listed(concept)
     may: dict[str, Any] = {"force": force, "in_place": in_place}
+    wish: dict[str, Any] = {
+        "kind": kind, "anchor": anchor, "retain": listed(retain), "neighbors": neighbors,
+        "lexicon": lexicon, "exact_name": exact_name,
+    }  # fmt: skip
     check_output(target, [opened], **may)  # before torch is imported: a mistake shows at once
+    look_over(opened, Wish(concepts, **wish), method=method, prediction=prediction)
 
     from ckptedit.erasure.erase import erase as run
 
     numbers = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures, "seed": seed}
     erasure = run(
-        opened, concept, target, kind=kind, anchor=anchor, retain=listed(retain),
-        neighbors=neighbors, lexicon=lexicon, tokens=tokens, device=device, threads=threads,
-        resume=resume, prediction=prediction, tokenizer=tokenizer, delta=delta,
-        track=tracker(quiet), **resolve(method, guard, param, **numbers), **may,
+        opened, concepts, target, tokens=tokens, device=device, threads=threads, resume=resume,
+        prediction=prediction, tokenizer=tokenizer, delta=delta, track=tracker(quiet),
+        **wish, **resolve(method, guard, param, **numbers), **may,
     )  # fmt: skip
     for line in [] if quiet else summary(erasure):
         say(line)
@@ -158,66 +166,3 @@ def resolve(method: str, guard: Strings, param: Strings, **given: Any) -> dict[s
     params = assigned(assignments(param or ()), method, in_use)
     known = {name: value for name, value in given.items() if value is not None}
     return {"method": method, "guards": guards, "params": params, **known}
-
-
-def as_report(erasure: "Erasure", output: str) -> dict[str, Any]:
-    """The figures under their stable names."""
-    request, options, effect = erasure.request, erasure.options, erasure.effect
-    held = effect.protection
-    return {
-        "output": output,
-        "sha256": erasure.sha256,
-        "concepts": [target.concept for target in request.targets],
-        "kind": request.kind,
-        "kinds": [target.kind for target in request.targets],
-        "anchors": [target.anchor for target in request.targets],
-        "retain": list(request.retained),
-        "method": options.method,
-        "guards": list(options.guarded_by),
-        "steps": options.steps if options.trained else 0,
-        "seed": options.seed,
-        "threads": erasure.threads,
-        "seconds": round(erasure.seconds, 3),
-        "drift": {"relative": effect.drift},
-        "leak": {"float32": held and held.leak, "stored": held and held.stored},
-        "coverage": held and held.coverage,
-        "room": held and held.room,
-        "kv_change": {"retain": effect.retain, "target": effect.target},
-    }
-
-
-def summary(erasure: "Erasure") -> list[str]:
-    """What a person wants to know, in a few lines."""
-    request, effect = erasure.request, erasure.effect
-    held = effect.protection
-    names = ", ".join(f"{t.concept!r} ({t.kind}) to {t.anchor!r}" for t in request.targets)
-    options = erasure.options
-    guards = ", ".join(options.guarded_by) or NONE
-    how = f"{options.steps} steps under {guards}" if options.trained else f"by {options.method}"
-    lines = [
-        f"erased {names} in {erasure.seconds:.0f} s, {how}",
-        f"drift {effect.drift:.4f} of the K/V weights; keys and values change by "
-        f"{effect.target:.3f} on held-out prompts of the target, "
-        f"{effect.retain:.3f} on retained ones",
-    ]
-    if held:
-        lines.append(
-            f"leak {held.leak:.1e} (stored {held.stored:.1e}), coverage {held.coverage:.1%}, "
-            f"room {held.room:.1%}"
-        )
-    if held and held.room < LITTLE_ROOM:
-        more = _more_room(options.guarded_by)
-        lines.append(
-            f"warning: only {held.room:.1%} of the target's token energy can be edited; expect it "
-            f"to survive. Retain fewer concepts, or {more}"
-        )
-    return lines
-
-
-LITTLE_ROOM = 0.03  # of the target's energy; below it, erasures were seen to fail
-
-
-def _more_room(in_use: Sequence[str]) -> str:
-    """What the guards in use say; if they say nothing, the ones that choose their directions."""
-    advice = [getattr(GUARDS[name], "more_room", "") for name in in_use]
-    return next(filter(None, advice), f"use --guard {guards.DEFAULT[0]}")

@@ -9,7 +9,8 @@ import typer
 from typer import Option
 
 from ckptedit.cli.options import Ckpt, Device, Json, Quiet, SolverSteps, Strings
-from ckptedit.cli.output import as_json, listed, print_tables, tracker
+from ckptedit.cli.output import as_json, print_tables, tracker
+from ckptedit.concepts.lists import listed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -20,7 +20,10 @@ Base = Annotated[
     str, Argument(metavar="BASE", help="Checkpoint that the edits were made from; - is stdin.")
 ]
 Concepts = Annotated[
-    list[str], Option("--concept", metavar="NAME", help="As it occurs in prompts; repeatable.")
+    list[str],
+    Option(
+        "--concept", metavar="NAME", help="As it occurs in prompts, or @file of names; repeatable."
+    ),
 ]
 Keys = Annotated[
     Strings,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from ckptedit.errors import BadParam
 from ckptedit.progress import Track, silent
 
 if TYPE_CHECKING:
@@ -120,20 +119,3 @@ def _bar(
         for item in items:
             yield item
             progress.update(task, advance=1, note=note() if note else "")
-
-
-def listed(words: list[str] | None) -> list[str]:
-    """Option values as they are; `@file` stands for the file's lines, blank ones and # left out."""
-    found: list[str] = []
-    for word in words or []:
-        found += _lines(Path(word[1:])) if word.startswith("@") else [word]
-    return found
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadParam(f"cannot read the list {path}: {error}") from error
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]

@@ -8,6 +8,7 @@ from typer import Option
 
 from ckptedit.cli.options import Ckpt, Concepts, Force, Json, Tokenizer
 from ckptedit.cli.output import as_json, print_tables
+from ckptedit.concepts.lists import listed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -63,7 +64,7 @@ def project(
     basis = None if other is None else subspaces.read_basis(other)
     cut = subspaces.Cut(rank=rank, energy=energy)
     found = subspaces.project(
-        opened, concept, neighbors=neighbors, tokens=tokens, cut=cut, tokenizer=tokenizer
+        opened, listed(concept), neighbors=neighbors, tokens=tokens, cut=cut, tokenizer=tokenizer
     )
     angles = None if basis is None else subspaces.angles_between(found.basis, basis)
     if output is not None:

@@ -1,13 +1,10 @@
-"""What is asked for: concepts, their kinds and neighbours, the sentences that hold them."""
+"""What is asked for: concepts, their kinds and neighbours, the sentences that hold them.
+
+Names, lexicon, lists and sentences need no torch; neighbors, request and prompts do.
+"""
 
 from ckptedit.concepts.lexicon import lexicon
-from ckptedit.concepts.neighbors import (
-    Neighbor,
-    concept_embeddings,
-    cosine_matrix,
-    nearest,
-    same_concept,
-)
+from ckptedit.concepts.names import normal, same_name
 from ckptedit.concepts.templates import (
     ANCHORS,
     HELD_OUT_FRAMES,
@@ -23,13 +20,10 @@ __all__ = [
     "HELD_OUT_FRAMES",
     "KINDS",
     "TRAIN_FRAMES",
-    "Neighbor",
     "anchor_for",
-    "concept_embeddings",
-    "cosine_matrix",
     "fill",
     "lexicon",
-    "nearest",
+    "normal",
     "prompts_for",
-    "same_concept",
+    "same_name",
 ]

@@ -1,20 +1,13 @@
 """Style or object: by the lexicon, else by the company that a concept keeps."""
 
-from ckptedit.concepts.lexicon import lexicon
-from ckptedit.concepts.names import normal
+from ckptedit.concepts.lexicon import kinds_of, lexicon
 from ckptedit.concepts.neighbors import nearest
+from ckptedit.concepts.templates import KINDS
 from ckptedit.errors import BadParam
 from ckptedit.families import Family
 from ckptedit.text.encoder import TextEncoder
 
-OTHER = {"style": "object", "object": "style"}
 VOTERS = 5  # neighbours that are asked about a concept which no lexicon has; odd
-
-
-def listed_kinds(concept: str, family: Family | None) -> list[str]:
-    """The kinds under which a family's lexicon has a concept: none, one or both."""
-    form = normal(concept)
-    return [kind for kind in OTHER if form in map(normal, lexicon(kind, family))]
 
 
 def kind_of(concept: str, encoder: TextEncoder, family: Family) -> str:
@@ -22,10 +15,10 @@ def kind_of(concept: str, encoder: TextEncoder, family: Family) -> str:
 
     Raises BadParam if it cannot be told.
     """
-    listed = listed_kinds(concept, family)
+    listed = kinds_of(concept, family)
     if len(listed) == 1:
         return listed[0]
-    lists = {kind: lexicon(kind, family) for kind in OTHER}
+    lists = {kind: lexicon(kind, family) for kind in KINDS}
     words = sorted({*lists["style"], *lists["object"]})
     near = nearest(encoder, [concept], words, count=VOTERS)
     votes = sum(1 if neighbor.concept in lists["style"] else -1 for neighbor in near)

@@ -3,9 +3,13 @@
 from functools import cache
 from pathlib import Path
 
-from ckptedit.concepts.templates import require_kind
-from ckptedit.errors import BadParam
+from ckptedit.concepts.lists import lines_of, name_of
+from ckptedit.concepts.names import distinct, normal
+from ckptedit.concepts.templates import KINDS, require_kind
+from ckptedit.errors import BadParam, CkptError
 from ckptedit.families import Family
+from ckptedit.files import escape
+from ckptedit.files.bounded import read_text
 
 GENERAL = Path(__file__).parent / "lexicon.txt"
 
@@ -28,23 +32,28 @@ def lexicon_path(family: Family | None) -> Path:
     return own if own and own.is_file() else GENERAL
 
 
+def kinds_of(concept: str, family: Family | None = None) -> list[str]:
+    """The kinds under which a lexicon has a concept: none, one or both."""
+    form = normal(concept)
+    return [kind for kind in KINDS if form in map(normal, lexicon(kind, family))]
+
+
 @cache
 def _sections(path: Path) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {"style": [], "object": []}
+    found: dict[str, list[str]] = {kind: [] for kind in KINDS}
     section = None
-    for line in _read(path).splitlines():
-        text = line.strip()
+    for text in lines_of(_read(path)):
         if text.startswith("[") and text.endswith("]"):
-            section = text[1:-1]
-        elif text and not text.startswith("#"):
-            if section not in found:
-                raise BadParam(f"{path.name}: {text!r} is in no [style] or [object] section")
-            found[section].append(text)
-    return {kind: tuple(words) for kind, words in found.items()}
+            section = text[1:-1].strip()
+        if section not in found:
+            raise BadParam(f"{escape(path)}: {escape(text)} is in no [style] or [object] section")
+        if not text.startswith("["):
+            found[section].append(name_of(text))
+    return {kind: tuple(distinct(words)) for kind, words in found.items()}
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadParam(f"cannot read the lexicon {path}: {error}") from error
+        return read_text(path, pipe=True)
+    except CkptError as error:
+        raise BadParam(f"cannot read the lexicon {error}") from error

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ckptedit.concepts.anchors import MEDIA
-from ckptedit.concepts.kinds import OTHER
 from ckptedit.concepts.names import is_named
 from ckptedit.concepts.request import Names, Request
 from ckptedit.concepts.targets import Target
@@ -12,6 +11,7 @@ from ckptedit.concepts.templates import (
     ALONE_FRAMES,
     HELD_OUT_FRAMES,
     KINDS,
+    OTHER,
     TRAIN_FRAMES,
     fill,
     prompts_for,

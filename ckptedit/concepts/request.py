@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ckptedit.concepts.anchors import default_anchor
-from ckptedit.concepts.kinds import OTHER, kind_of
+from ckptedit.concepts.kinds import kind_of
 from ckptedit.concepts.lexicon import lexicon
 from ckptedit.concepts.names import distinct, normal
 from ckptedit.concepts.neighbors import nearest, same_concept, without
+from ckptedit.concepts.spelling import endings, meant, nearly
 from ckptedit.concepts.targets import Target, erased
-from ckptedit.concepts.templates import KINDS, require_kind
+from ckptedit.concepts.templates import KINDS, OTHER
+from ckptedit.concepts.wish import EXACT, Wish, settle
 from ckptedit.errors import BadParam
 from ckptedit.families import Family
 from ckptedit.text.encoder import TextEncoder
@@ -28,12 +29,14 @@ class Request:
     targets:    to erase now, each with its kind and anchor; earlier: erased before, by the ledger
     retain:     of the targets' kinds: concepts that must stay
     companions: concepts that prompts of the other kind's targets are completed with; they stay too
+    notes:      what was understood otherwise than written
     """
 
     targets: tuple[Target, ...]
     earlier: tuple[Target, ...]
     retain: Names
     companions: Names
+    notes: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -52,116 +55,85 @@ class Request:
         return tuple(name for kind in KINDS for name in self.retain[kind])
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What the user said.
-
-    kind:    "style", "object" or "auto": each concept's own
-    anchor:  "": the default one
-    lexicon: a file of concepts to look for neighbours in and to leave alone, with [style] and
-             [object] sections
-    """
-
-    concepts: Sequence[str]
-    kind: str = "auto"
-    anchor: str = ""
-    retain: Sequence[str] = ()
-    neighbors: int = 8
-    lexicon: Path | None = None
-
-
 def resolve(
     wish: Wish, encoder: TextEncoder, family: Family, ledger: Sequence[Mapping[str, Any]]
 ) -> Request:
     """Fills in what the user left open. Raises BadParam for what cannot be meant."""
-    concepts, asked = (
-        distinct(word.strip() for word in words) for words in (wish.concepts, wish.retain)
-    )
-    if not concepts:
-        raise BadParam("name at least one concept to erase")
-    for concept in (*concepts, *asked, *([wish.anchor] if wish.anchor else [])):
-        encoder.require_concept(concept)
-    if wish.kind != "auto":
-        require_kind(wish.kind)
+    wish = settle(wish, family, ledger)
+    named = [*wish.concepts, *wish.retain, *([wish.anchor] if wish.anchor else [])]
+    for name in named:
+        encoder.require_concept(name)
+    likes = {name: like for name in named if (like := meant(name, family, encoder.is_word))}
+    if likes and not wish.exact_name:
+        name, like = next(iter(likes.items()))
+        raise BadParam(f"{name!r} is unknown; did you mean {like!r}? Write that, {EXACT}")
+    before = erased(ledger)
+    _refuse_overlap(wish, encoder)
     kinds = {
         concept: kind_of(concept, encoder, family) if wish.kind == "auto" else wish.kind
-        for concept in concepts
+        for concept in wish.concepts
     }
-    before = erased(ledger)
-    _refuse_overlap(concepts, asked, wish.anchor, before, encoder)
     earlier = tuple(
         target
         for target in before
-        if not any(same_concept(encoder, target.concept, concept) for concept in concepts)
+        if not any(same_concept(encoder, target.concept, concept) for concept in kinds)
     )
-    gone = [*(target.concept for target in before), *concepts]
-    retain, companions = _what_stays(asked, kinds, wish, encoder, family, gone)
+    gone = [*(target.concept for target in before), *kinds]
+    known = {kind: without(encoder, lexicon(kind, family), gone) for kind in KINDS}
+    for double in likes.keys() & kinds:
+        known = {kind: _unlike(double, words) for kind, words in known.items()}
+    retain, companions = _what_stays(wish, kinds, known, encoder)
     targets = tuple(
         Target(c, kind, wish.anchor or default_anchor(c, kind, encoder, family, gone))
         for c, kind in kinds.items()
     )
-    return Request(targets, earlier, retain, companions)
+    return Request(targets, earlier, retain, companions, wish.notes)
+
+
+def _unlike(name: str, words: Sequence[str]) -> list[str]:
+    """The words of which a name is no misspelling: to retain "Van Gogh" would keep "Van Gough"."""
+    form = normal(name)
+    return [w for w in words if not any(nearly(form, normal(end)) for end in endings(w))]
 
 
 def _what_stays(
-    asked: Sequence[str],
-    kinds: Mapping[str, str],
     wish: Wish,
+    kinds: Mapping[str, str],
+    known: Mapping[str, Sequence[str]],
     encoder: TextEncoder,
-    family: Family,
-    gone: Sequence[str],
 ) -> tuple[Names, Names]:
     """Retained concepts of the targets' kinds, with the nearest ones; companions of the others.
 
-    asked: to retain; kinds: of the targets; gone: names of what is, or was, erased
+    kinds: of the targets; known: the lexicon by kind, but for what is or was erased
     """
-    known = {
-        kind: {normal(word): word for word in without(encoder, lexicon(kind, family), gone)}
-        for kind in KINDS
-    }
+    forms = {kind: {normal(word) for word in words} for kind, words in known.items()}
     targets = {kind: [c for c, k in kinds.items() if k == kind] for kind in KINDS}
-    named: dict[str, list[str]] = {kind: [] for kind in KINDS}
-    for word in asked:  # what no lexicon knows is taken to be of the first target's kind
-        mine = next(iter(kinds.values()))
-        named[OTHER[mine] if _is_only(normal(word), OTHER[mine], known) else mine].append(word)
+    asked: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    mine = next(iter(kinds.values()))
+    for word in wish.retain:  # what no lexicon knows is taken to be of the first target's kind
+        form, other = normal(word), OTHER[mine]
+        asked[other if form in forms[other] - forms[mine] else mine].append(word)
     retain: dict[str, tuple[str, ...]] = dict.fromkeys(KINDS, ())
     companions = dict(retain)
-    taken = {normal(word) for word in (*asked, wish.anchor)}
+    taken = {normal(word) for word in (*wish.retain, wish.anchor)}
     for kind in KINDS:
         if targets[kind]:
-            near = [word for form, word in known[kind].items() if form not in taken]
+            near = [word for word in known[kind] if normal(word) not in taken]
             found = nearest(encoder, targets[kind], near, count=wish.neighbors)
-            retain[kind] = (*named[kind], *(neighbor.concept for neighbor in found))
+            retain[kind] = (*asked[kind], *(neighbor.concept for neighbor in found))
         if targets[OTHER[kind]]:
-            others = list(known[kind].values())
-            spread = others[:: max(1, len(others) // COMPANIONS)]
-            company = named[kind] if not targets[kind] else []
+            spread = known[kind][:: max(1, len(known[kind]) // COMPANIONS)]
+            company = [] if targets[kind] else asked[kind]
             most = max(COMPANIONS, len(company))
             companions[kind] = tuple(distinct([*company, *spread])[:most])
     return retain, companions
 
 
-def _is_only(form: str, kind: str, known: Mapping[str, Mapping[str, str]]) -> bool:
-    """Whether the lexicon has a name as this kind and as no other."""
-    return form in known[kind] and form not in known[OTHER[kind]]
-
-
-def _refuse_overlap(
-    concepts: Sequence[str],
-    asked: Sequence[str],
-    anchor: str,
-    before: Sequence[Target],
-    encoder: TextEncoder,
-) -> None:
-    for concept in concepts:
-        for kept in asked:
+def _refuse_overlap(wish: Wish, encoder: TextEncoder) -> None:
+    """As `settle` does by names, by tokens: what contains a target names it, too."""
+    for concept in wish.concepts:
+        for kept in wish.retain:
             if same_concept(encoder, concept, kept):
                 raise BadParam(f"{kept!r} cannot be retained: it names the target {concept!r}")
-        if anchor and same_concept(encoder, concept, anchor):
-            raise BadParam(f"the anchor {anchor!r} names the target {concept!r} itself")
-    for target in before:
-        for kept in asked:
-            if same_concept(encoder, target.concept, kept):
-                raise BadParam(f"{kept!r} cannot be retained: {target.concept!r} was erased before")
-        if anchor and same_concept(encoder, target.concept, anchor):
-            raise BadParam(f"the anchor {anchor!r} cannot be drawn: {target.concept!r} was erased")
+        if wish.anchor and same_concept(encoder, concept, wish.anchor):
+            raise BadParam(f"the anchor {wish.anchor!r} names the target {concept!r} itself")

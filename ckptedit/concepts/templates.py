@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from ckptedit.errors import BadParam
 
 KINDS = ("style", "object")
+OTHER = {"style": "object", "object": "style"}
 
 TRAIN_FRAMES = (
     "a {object} in {style} style",
@@ -72,9 +73,10 @@ def prompts_for(
     require_kind(kind)
     if not others:
         return [fill(frame, **{kind: concept}) for frame in ALONE_FRAMES[kind]]
-    other = "object" if kind == "style" else "style"
     chosen = tuple(frames)
-    return [fill(frame, **{kind: concept, other: word}) for word in others for frame in chosen]
+    return [
+        fill(frame, **{kind: concept, OTHER[kind]: word}) for word in others for frame in chosen
+    ]
 
 
 def fill(frame: str, *, style: str = "", object: str = "") -> str:

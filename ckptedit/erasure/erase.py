@@ -11,10 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from ckptedit.concepts.prompts import held_out
-from ckptedit.concepts.request import Request, Wish, resolve
+from ckptedit.concepts.request import Request, resolve
+from ckptedit.concepts.wish import Wish
 from ckptedit.deltas import write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
 from ckptedit.diffusion import Model, choose_threads, open_model, threads
+from ckptedit.erasure.checks import look_over
 from ckptedit.erasure.kv import KVWeights
 from ckptedit.erasure.measure import Effect, measure
 from ckptedit.erasure.memory import OnDisk
@@ -22,7 +24,6 @@ from ckptedit.erasure.method import Edits, Method, Solution
 from ckptedit.erasure.options import DEFAULTS, Options
 from ckptedit.erasure.trained import Trained
 from ckptedit.errors import WriteFailed
-from ckptedit.families import detect
 from ckptedit.files import Checkpoint, check_output, ledger, write_edited
 from ckptedit.files.cache import digest
 from ckptedit.progress import Track, silent
@@ -71,6 +72,7 @@ def erase(
     retain: Sequence[str] = (),
     neighbors: int = 8,
     lexicon: Path | None = None,
+    exact_name: bool = False,
     method: str = DEFAULTS.method,
     guards: Sequence[str] | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None,
@@ -96,7 +98,7 @@ def erase(
     checkpoint: an opened one, or its path
     concepts:   one or more, erased together
     output:     a file or folder; None: nothing is written, and `edits` of the result can be applied
-    kind, anchor, retain, neighbors, lexicon: as in `Wish`
+    kind, anchor, retain, neighbors, lexicon, exact_name: as in `Wish`
     method, guards, params, tokens, steps, lr, batch, pictures, moments, seed: as in `Options`
     device:     "auto", "cpu", "cuda", "cuda:N", "mps"
     threads:    of the processor, 1 or more; the same number gives the same bytes on one machine;
@@ -121,7 +123,7 @@ def erase(
         moments=moments,
         seed=seed,
     )
-    wish = Wish(concepts, kind, anchor, retain, neighbors, lexicon)
+    wish = Wish(concepts, kind, anchor, retain, neighbors, lexicon, exact_name)
     job = prepare(
         opened,
         wish,
@@ -173,7 +175,7 @@ def prepare(
 ) -> Job:
     """Finds what is wrong with a request, its options or the checkpoint, before the dear work."""
     options.check()
-    family = replace(detect(checkpoint), lexicon=wish.lexicon)
+    family = look_over(checkpoint, wish, method=options.method, prediction=prediction)
     weights = KVWeights(checkpoint, family)
     model = open_model(
         checkpoint,

@@ -68,6 +68,10 @@ class TextEncoder:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return ids
 
+    def is_word(self, text: str) -> bool:
+        """Whether the vocabulary has a text as one token, and so as a word of its own."""
+        return len(self.tokens(text)) == 1
+
     def require_concept(self, concept: str) -> list[int]:
         """The token numbers of a concept; BadParam if there are none, or too many for a prompt."""
         ids = self.tokens(concept)

@@ -3,7 +3,8 @@
 import pytest
 
 from ckptedit.concepts import lexicon
-from ckptedit.concepts.request import Request, Wish, resolve
+from ckptedit.concepts.request import Request, resolve
+from ckptedit.concepts.wish import Wish
 from ckptedit.errors import BadParam
 from ckptedit.families import MINI, SD1
 from ckptedit.families.mini import CHECKPOINT
@@ -91,3 +92,20 @@ def test_contradictions_are_refused(trained: TextEncoder, options: dict, said: s
         asked(trained, "Van Gogh", ledger=[earlier("Fish", "object", "Key")], **options)
     with pytest.raises(BadParam, match="at least one"):
         asked(trained)
+
+
+@pytest.mark.parametrize("where", ["concepts", "retain", "anchor"])
+def test_a_misspelling_is_asked_about_wherever_it_stands(trained: TextEncoder, where: str) -> None:
+    names = {"concepts": ["Neon"], "retain": [], "anchor": ""}
+    typed = names | {where: "Van Gough" if where == "anchor" else [*names[where], "Van Gough"]}
+    with pytest.raises(BadParam, match=r"did you mean 'Van Gogh'\? .* --exact-name"):
+        resolve(Wish(**typed), trained, MINI, [])
+    resolve(Wish(**typed, exact_name=True), trained, MINI, [])
+
+
+def test_what_a_target_is_a_misspelling_of_never_stays(trained: TextEncoder) -> None:
+    for concept in ("Van Gough", "Van_Gogh"):
+        request = asked(trained, concept, exact_name=True, neighbors=24, kind="style")
+        assert request.targets[0].concept == concept
+        assert len(request.retained) >= 20 and "Van Gogh" not in request.retained
+    assert "Monet" in asked(trained, "Manet", neighbors=24, kind="style").retained

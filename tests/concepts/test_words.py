@@ -8,14 +8,11 @@ from ckptedit.concepts import (
     HELD_OUT_FRAMES,
     TRAIN_FRAMES,
     anchor_for,
-    concept_embeddings,
-    cosine_matrix,
     fill,
     lexicon,
-    nearest,
     prompts_for,
-    same_concept,
 )
+from ckptedit.concepts.neighbors import concept_embeddings, cosine_matrix, nearest, same_concept
 from ckptedit.errors import BadParam
 from ckptedit.families import MINI, SD1
 from ckptedit.families.mini import CHECKPOINT

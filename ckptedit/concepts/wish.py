@@ -1,0 +1,107 @@
+"""What the user said, and what is wrong with it at a glance: before torch, before any weight."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ckptedit.concepts.lexicon import kinds_of
+from ckptedit.concepts.lists import name_of
+from ckptedit.concepts.names import distinct, normal
+from ckptedit.concepts.spelling import respelled
+from ckptedit.concepts.targets import erased
+from ckptedit.concepts.templates import require_kind
+from ckptedit.errors import BadParam
+from ckptedit.families import Family
+
+EXACT = "or say --exact-name if it is meant"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user said.
+
+    kind:       "style", "object" or "auto": each concept's own
+    anchor:     "": the default one
+    lexicon:    a file of concepts to look for neighbours in and to leave alone, with [style] and
+                [object] sections
+    exact_name: the names are meant as they are written, whatever the lexicon says
+    notes:      what was understood otherwise than written
+    """
+
+    concepts: Sequence[str]
+    kind: str = "auto"
+    anchor: str = ""
+    retain: Sequence[str] = ()
+    neighbors: int = 8
+    lexicon: Path | None = None
+    exact_name: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def settle(wish: Wish, family: Family, ledger: Sequence[Mapping[str, Any]]) -> Wish:
+    """The wish in the lexicon's spelling, each name once.
+
+    Raises BadParam for what cannot be meant: nothing to erase, a list in one name, the wrong kind,
+    a concept that is both erased and retained, or that stands in for what it is.
+    """
+    if wish.kind != "auto":
+        require_kind(wish.kind)
+    spelled = {
+        name: name_of(name)
+        for name in (*wish.concepts, *wish.retain, *([wish.anchor] if wish.anchor else []))
+    }
+    for name in spelled.values():
+        _refuse_no_name(name, wish.exact_name)
+    notes = []
+    if not wish.exact_name:
+        for written, name in spelled.items():
+            spelled[written] = respelled(name, family)
+            if spelled[written] != name:
+                known = spelled[written]
+                notes.append(f"{name!r} is taken as {known!r}, as the lexicon spells it")
+    settled = replace(
+        wish,
+        concepts=distinct(spelled[name] for name in wish.concepts),
+        retain=distinct(spelled[name] for name in wish.retain),
+        anchor=spelled.get(wish.anchor, ""),
+        notes=tuple(notes),
+    )
+    if not settled.concepts:
+        raise BadParam("name at least one concept to erase")
+    _refuse_wrong_kind(settled, family)
+    _refuse_overlap(settled, [target.concept for target in erased(ledger)])
+    return settled
+
+
+def _refuse_no_name(name: str, exact: bool) -> None:
+    if not name:
+        raise BadParam("the concept '' is empty")
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) > 1 and all(parts) and not exact:
+        each = ", ".join(map(repr, parts))
+        raise BadParam(f"{name!r} is one name; for several repeat the option ({each}), {EXACT}")
+
+
+def _refuse_wrong_kind(wish: Wish, family: Family) -> None:
+    for concept in wish.concepts:
+        kinds = kinds_of(concept, family)
+        if wish.kind != "auto" and kinds and wish.kind not in kinds and not wish.exact_name:
+            raise BadParam(
+                f"{concept!r} is of kind {kinds[0]}, by the lexicon, not {wish.kind}; leave out "
+                f"--kind, {EXACT}"
+            )
+
+
+def _refuse_overlap(wish: Wish, before: Sequence[str]) -> None:
+    targets = {normal(concept): concept for concept in wish.concepts}
+    gone = {normal(concept): concept for concept in before}
+    for kept in wish.retain:
+        if target := targets.get(normal(kept)):
+            raise BadParam(f"{kept!r} cannot be retained: it names the target {target!r}")
+        if target := gone.get(normal(kept)):
+            raise BadParam(f"{kept!r} cannot be retained: {target!r} was erased before")
+    if target := targets.get(normal(wish.anchor)):
+        raise BadParam(f"the anchor {wish.anchor!r} names the target {target!r} itself")
+    if target := gone.get(normal(wish.anchor)):
+        raise BadParam(f"the anchor {wish.anchor!r} cannot be drawn: {target!r} was erased before")

@@ -1,0 +1,27 @@
+"""What is wrong with an erasure at a glance: from the words and the header, before torch."""
+
+from dataclasses import replace
+
+from ckptedit.concepts.wish import Wish, settle
+from ckptedit.erasure.objectives import OBJECTIVES
+from ckptedit.families import Family, detect
+from ckptedit.families.own import prediction_of
+from ckptedit.families.runnable import require_runnable
+from ckptedit.files import Checkpoint
+
+
+def look_over(
+    checkpoint: Checkpoint, wish: Wish, *, method: str, prediction: str = "auto"
+) -> Family:
+    """Refuses what `erase` could not do; returns the checkpoint's family, with the wish's lexicon.
+
+    method: what is trained needs a UNet that runs on a prompt alone; a closed form needs its text
+    """
+    trained = method in OBJECTIVES
+    family = replace(
+        require_runnable(checkpoint) if trained else detect(checkpoint), lexicon=wish.lexicon
+    )
+    if trained:
+        prediction_of(checkpoint, family, prediction)
+    settle(wish, family, checkpoint.ledger)
+    return family

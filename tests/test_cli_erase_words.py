@@ -1,0 +1,116 @@
+"""`ckptedit erase`: what is asked for, as a user may write it. Nothing here trains."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from refusal import refused
+from tiny_model import random_mini
+from typer.testing import CliRunner, Result
+
+from ckptedit.cli import app
+from ckptedit.concepts.wish import Wish
+from ckptedit.erasure.checks import look_over
+from ckptedit.errors import BadCheckpoint, BadParam
+from ckptedit.families import SD1, SD2, SDXL, Family
+from ckptedit.files import Checkpoint, Spec, write
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_mini(tmp_path_factory.mktemp("mini") / "base.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def erase(base: Path, *options: object) -> Result:
+    command = ["erase", str(base), "--method", "uce", "--kind", "style", *map(str, options)]
+    return CliRunner().invoke(app, command)
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--concept", "Van Gough"], "did you mean 'Van Gogh'?"),
+        (["--concept", "Neon", "--retain", "Castel"], "did you mean 'Castle'?"),
+        (["--concept", "Neon, Monet"], "repeat the option ('Neon', 'Monet')"),
+        (["--concept", "Cat"], "'Cat' is of kind object, by the lexicon, not style"),
+        (["--concept", "Neon", "--retain", "the NEON"], "names the target 'Neon'"),
+        (["--concept", "@nowhere"], "cannot read the list nowhere: no such file"),
+        (["--concept", "@empty"], "at least one concept"),
+        (["--concept", "Neon", "--retain", "@."], "is a folder"),
+        (["--concept", "Neon", "--lexicon", "/dev/zero"], "cannot read the lexicon"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_request_is_one_line_and_writes_nothing(
+    base: Path, tmp_path: Path, options: list[str], said: str
+) -> None:
+    (tmp_path / "empty").touch()
+    refused(erase(base, *options), said)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_list_of_concepts_in_other_spellings_is_erased_as_prompts_say_them(
+    base: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbf# orders\r\nVan_Gogh # first\r\nneon\r\n")
+    (tmp_path / "keep.txt").write_text("pixel-art\n")
+    done = erase(base, "--concept", "@names.txt", "--retain", "@keep.txt", "--json")
+    assert done.exit_code == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["concepts"] == ["Van Gogh", "neon"] and report["retain"][0] == "Pixel Art"
+    assert report["warnings"] == [
+        "'Van_Gogh' is taken as 'Van Gogh', as the lexicon spells it",
+        "'pixel-art' is taken as 'Pixel Art', as the lexicon spells it",
+    ]
+    assert all(line in done.stderr for line in report["warnings"])
+    ledger = Checkpoint("base.erase.safetensors").ledger
+    assert [target["concept"] for target in ledger[-1]["targets"]] == ["Van Gogh", "neon"]
+
+
+def header_of(family: Family, channels: int, path: Path, spelling: str = "ldm") -> Checkpoint:
+    """A file that says it is of a family, with a first convolution that takes these channels."""
+    names = {
+        "ldm": (family.marker, "input_blocks.0.0.weight", "model.diffusion_model."),
+        "diffusers": (
+            "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+            "conv_in.weight",
+            "",
+        ),
+    }
+    marker, first, prefix = names[spelling]
+    shapes = {prefix + first: (320, channels, 3, 3), prefix + marker: family.marker_shape}
+    specs = [Spec(name, "F16", shape) for name, shape in shapes.items()]
+    write(path, specs, [np.zeros(spec.shape, np.float16) for spec in specs], {})
+    return Checkpoint(path)
+
+
+@pytest.mark.parametrize("spelling", ["ldm", "diffusers"])
+def test_a_unet_that_takes_more_than_a_prompt_is_refused_by_its_header(
+    tmp_path: Path, spelling: str
+) -> None:
+    opened = header_of(SD1, 9, tmp_path / "inpainting.safetensors", spelling)
+    with pytest.raises(BadCheckpoint, match="takes 9 channels, not 4: it is an inpainting model"):
+        look_over(opened, Wish(["Neon"]), method="conabl")
+    look_over(opened, Wish(["Neon"]), method="uce")  # reads the text encoder only
+    look_over(
+        header_of(SD1, 4, tmp_path / "sd1.safetensors", spelling), Wish(["x"]), method="conabl"
+    )
+
+
+def test_a_family_that_cannot_be_run_is_refused_by_its_header(tmp_path: Path) -> None:
+    opened = header_of(SDXL, 4, tmp_path / "sdxl.safetensors")
+    with pytest.raises(BadCheckpoint, match="sdxl reads two text encoders"):
+        look_over(opened, Wish(["Neon"]), method="conabl")
+
+
+def test_an_unknown_prediction_is_refused_by_its_header(tmp_path: Path) -> None:
+    opened = header_of(SD2, 4, tmp_path / "sd2.safetensors")
+    with pytest.raises(BadParam, match="--prediction"):
+        look_over(opened, Wish(["Neon"]), method="conabl")
+    look_over(opened, Wish(["Neon"]), method="conabl", prediction="v_prediction")
