@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ckptedit.families.info import Info, Tally
+    from ckptedit.files.history import Line
 
 MOST_PARTS = 12  # rows of the table of components
 
@@ -49,12 +50,13 @@ def tables(report: "Info", every: bool) -> Iterable["RenderableType"]:
     from rich.text import Text
 
     from ckptedit.files import escape
+    from ckptedit.files.history import trunk
 
     yield facts(report)
     yield part_table(report.parts)
     if report.ledger:
         yield Text("ledger, oldest first", style="bold")
-        yield ledger_table(report.ledger)
+        yield ledger_table(trunk(report.ledger))
     if report.health and report.health.unhealthy:
         bad = report.health.unhealthy
         rows = [(escape(t.name), str(t.nan), str(t.inf), str(t.bools)) for t in bad]
@@ -117,7 +119,7 @@ def part_table(parts: "tuple[Tally, ...]") -> "Table":
     return grid(("component", "tensors", "parameters", "size"), rows)
 
 
-def ledger_table(ledger: Iterable[dict[str, Any]]) -> "Table":
+def ledger_table(ledger: "Iterable[Line]") -> "Table":
     from ckptedit.files import escape
 
     rows = []

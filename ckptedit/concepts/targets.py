@@ -1,12 +1,13 @@
 """Targets of erasures: those that are asked for, and those that a ledger tells of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ckptedit.concepts.names import normal
 from ckptedit.concepts.templates import KINDS
 from ckptedit.errors import BadCheckpoint
+from ckptedit.files.history import digest, flattened, trunk
 
 
 @dataclass(frozen=True)
@@ -25,33 +26,44 @@ def erased(ledger: Sequence[Mapping[str, Any]]) -> list[Target]:
     BadCheckpoint if an entry is malformed.
     """
     try:
-        return _standing(ledger)
+        lines = flattened(ledger)
+        targets: dict[str, list[Target]] = {}  # of each entry; what it refers to comes before it
+        undone: dict[str, list[str]] = {}
+        for line in lines:
+            undone[digest(line)] = line.get("taken_out", [])
+            targets[digest(line)] = _targets(line, targets, undone)
+        return _standing(map(digest, trunk(lines)), targets, undone)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadCheckpoint("the checkpoint's ledger has a malformed erase entry") from error
 
 
-def _standing(ledger: Sequence[Mapping[str, Any]]) -> list[Target]:
+def _standing(
+    digests: Iterable[str], targets: Mapping[str, list[Target]], undone: Mapping[str, list[str]]
+) -> list[Target]:
+    """The targets of entries that are still erased after the last of them."""
     found: dict[str, Target] = {}
-    for line in ledger:
-        for undone in line.get("taken_out", []):
-            for target in _targets(undone):
+    for each in digests:
+        for other in undone[each]:
+            for target in targets[other]:
                 found.pop(normal(target.concept), None)
-        for target in _targets(line):
+        for target in targets[each]:
             found[normal(target.concept)] = target
     return list(found.values())
 
 
-def _targets(line: Mapping[str, Any]) -> list[Target]:
+def _targets(
+    line: Mapping[str, Any],
+    targets: Mapping[str, list[Target]],
+    undone: Mapping[str, list[str]],
+) -> list[Target]:
+    """What one entry erased."""
     operation = line.get("operation")
     if operation == "erase":
-        targets = [Target(str(t["concept"]), t["kind"], str(t["anchor"])) for t in line["targets"]]
-        if any(target.kind not in KINDS for target in targets):
+        found = [Target(str(t["concept"]), t["kind"], str(t["anchor"])) for t in line["targets"]]
+        if any(target.kind not in KINDS for target in found):
             raise BadCheckpoint("the checkpoint's ledger has an erased concept of no known kind")
-        return targets
+        return found
     if operation == "merge":
-        return _standing(line["added"] if "added" in line else _all_inputs(line))
+        inputs = [each for one in line["inputs"] for each in one["ledger"]]
+        return _standing(line.get("added", inputs), targets, undone)
     return []
-
-
-def _all_inputs(merge: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [line for each in merge["inputs"] for line in each["ledger"]]

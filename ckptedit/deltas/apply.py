@@ -1,7 +1,7 @@
 """Adds a delta to its base, or takes it out again."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -23,6 +23,8 @@ from ckptedit.files import (
     require_weights,
     write_edited,
 )
+from ckptedit.files.history import Line, trunk
+from ckptedit.files.history import digest as digest_of
 from ckptedit.files.permission import is_stream
 
 
@@ -224,7 +226,9 @@ def carry_out(
     edits = {name: _edit(planned, name) for name in planned.delta.entries}
 
     def write_child_of(parent: str, over: bool) -> Written:
-        metadata = ledger.replaced(base.metadata, lineage(base.ledger, planned, parent))
+        lines = lineage(trunk(base.ledger), planned, parent)
+        told = [*base.ledger, *planned.delta.ledger]
+        metadata = ledger.replaced(base.metadata, lines, told)
         return write_edited(
             output, base, edits, metadata=metadata, force=force or over, in_place=in_place
         )
@@ -260,16 +264,14 @@ def _edit(planned: Application, name: str) -> Callable[[], Any]:
     return compute
 
 
-def lineage(
-    known: Sequence[Mapping[str, Any]], planned: Application, parent: str
-) -> list[Mapping[str, Any]]:
-    """The ledger of the output.
+def lineage(known: Sequence[Line], planned: Application, parent: str) -> list[Line]:
+    """The trunk of the output's ledger.
 
     The delta's own entries are added, with one of the `apply`. Taking the delta out takes these
     away again; if something was done after them, an entry that says so follows.
     """
     delta = planned.delta
-    mine, own = delta.checkpoint.data_sha256(), delta.ledger
+    mine, own = delta.checkpoint.data_sha256(), trunk(delta.ledger)
     options = {"strength": planned.factor, "fuzz": not planned.fit.exact}
     if planned.factor > 0:
         return [*known, *own, ledger.entry("apply", options, parent, delta_sha256=mine)]
@@ -277,5 +279,6 @@ def lineage(
     if left == known[: len(left)] and len(left) < len(known) and planned.factor == -1:
         return left
     kept = left if planned.factor == -1 else known
-    line = ledger.entry("apply", options, parent, delta_sha256=mine, taken_out=own)
+    gone = [digest_of(line) for line in own]
+    line = ledger.entry("apply", options, parent, delta_sha256=mine, taken_out=gone)
     return [*kept, line]

@@ -100,7 +100,7 @@ def _write(
         "format": "pt",
         **labels(delta.family, title, module=MODULES[format], rank=exporter.rank),
         **hashes(data_sha256(data for _, data in parts)),
-        ledger.KEY: delta.metadata.get(ledger.KEY, "[]"),
+        ledger.KEY: ledger.as_text(delta.ledger),
     }
     written = write(
         output,

@@ -195,7 +195,7 @@ def describe(
         file.RESULT: _json({"sha256": result}),
         file.EXACT: _json(exact),
         file.TENSORS: _json({name: entry.as_dict() for name, entry in entries.items()}),
-        ledger.KEY: _json(lines),
+        ledger.KEY: ledger.as_text(lines, chooser.side.ledger),
     }
 
 

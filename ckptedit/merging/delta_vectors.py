@@ -1,6 +1,6 @@
 """A delta file among what is merged: its changes are task vectors as they stand."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ckptedit.deltas.foreign import open_foreign
 from ckptedit.errors import Incompatible
 from ckptedit.families import is_index
 from ckptedit.files import Checkpoint, escape
+from ckptedit.files.history import Line, trunk
 from ckptedit.merging.stack import Array
 from ckptedit.merging.task_vectors import CheckpointVectors, Filler, TaskVectors, is_float
 
@@ -28,8 +29,12 @@ class DeltaVectors:
     def sources(self) -> list[Checkpoint]:
         return [self.delta.checkpoint]
 
-    def ledger_on(self, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    @property
+    def ledger(self) -> list[dict[str, Any]]:
         return self.delta.ledger
+
+    def lines_on(self, known: Sequence[Line]) -> list[Line]:
+        return trunk(self.ledger)
 
     def digest(self) -> str:
         return self.delta.checkpoint.data_sha256()

@@ -1,32 +1,30 @@
 """What a merge writes into the ledger: its recipe, and the ledgers of all that went into it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ckptedit.files import Checkpoint, ledger
+from ckptedit.files.history import Line, digest, flattened, trunk
 from ckptedit.merging.recipe import Recipe
 from ckptedit.merging.stream import Stream
 from ckptedit.merging.task_vectors import TaskVectors, is_float
 
-Line = Mapping[str, Any]  # an entry of a ledger
-
 
 def ledger_line(recipe: Recipe, stream: Stream, digests: Sequence[str]) -> dict[str, Any]:
-    """The entry of a merge.
+    """The entry of a merge; it refers to entries of the edits' ledgers by their digests.
 
     digests: sha256 of the tensor data of base and edits
     `inputs` has for each edit its digest, weight, and the entries of its ledger that are about more
     than the base. Which of them the output has, the recipe tells, not the data: `added` lists them
     if it is not all, `taken_out` those of the base that it has no more. `concepts` is what the
-    added ones were about, so that readers of the output need not descend.
+    added ones were about, so that readers of the output need not look further.
     """
     base, edits, weights = stream.inputs.base, stream.inputs.edits, stream.inputs.weights
-    known = base.ledger
-    ledgers = [edit.ledger_on(known) for edit in edits]
+    known = trunk(base.ledger)
+    ledgers = [edit.lines_on(known) for edit in edits]
     inputs = [
-        {"sha256": digest, "weight": weight, "ledger": lines}
-        for digest, weight, lines in zip(digests[1:], weights, ledgers, strict=True)
+        {"sha256": sha256, "weight": weight, "ledger": [digest(line) for line in lines]}
+        for sha256, weight, lines in zip(digests[1:], weights, ledgers, strict=True)
     ]
     shares = recipe.shares(len(edits))
     factors = [
@@ -37,14 +35,19 @@ def ledger_line(recipe: Recipe, stream: Stream, digests: Sequence[str]) -> dict[
     added = [line for line, total in totals if total > 0]
     facts: dict[str, Any] = {"inputs": inputs}
     if len(added) < len(totals):
-        facts["added"] = added
-    if taken_out := [line for line, total in totals if total < 0 and line in known]:
+        facts["added"] = [digest(line) for line in added]
+    if taken_out := [digest(line) for line, total in totals if total < 0 and line in known]:
         facts["taken_out"] = taken_out
-    if concepts := ledger.concepts_of(added):
+    if concepts := ledger.concepts_of(flattened(added, told_by(edits))):
         facts["concepts"] = concepts
     options = recipe.options(len(edits))
     seed = options["params"].get("seed")
     return ledger.entry("merge", options, digests[0], seed=seed, **facts)
+
+
+def told_by(edits: Sequence[TaskVectors]) -> list[Line]:
+    """All entries of the edits' ledgers: what that of a merge may refer to."""
+    return [line for edit in edits for line in edit.ledger]
 
 
 def strongest(
@@ -67,7 +70,7 @@ def total_factors(
     totals: dict[str, tuple[Line, float]] = {}
     for lines, factor in zip(ledgers, factors, strict=True):
         for line in lines:
-            key = json.dumps(line, sort_keys=True)
+            key = digest(line)
             before = totals[key][1] if key in totals else 0.0
             totals[key] = line, before + factor
     return list(totals.values())

@@ -15,7 +15,7 @@ from ckptedit.merging.delta_vectors import open_vectors
 from ckptedit.merging.file_stack import Inputs
 from ckptedit.merging.methods import METHODS
 from ckptedit.merging.parallel import Workers
-from ckptedit.merging.provenance import ledger_line
+from ckptedit.merging.provenance import ledger_line, told_by
 from ckptedit.merging.recipe import Extra, Recipe
 from ckptedit.merging.report import Merged, report
 from ckptedit.merging.stack import Model
@@ -80,7 +80,8 @@ def merge(
         strays = stray_tensors(start, vectors, recipe.extra)
         with Workers(threads) as workers:
             digests = list(workers.ordered([start.data_sha256, *(e.digest for e in vectors)], 2))
-            metadata = ledger.append(start.metadata, ledger_line(recipe, stream, digests))
+            line = ledger_line(recipe, stream, digests)
+            metadata = ledger.append(start.metadata, line, told_by(vectors))
             specs = [*(start[name] for name in start), *(stray.info for stray in strays)]
             data = chain(stream.tensors(workers), map(stream.copying.whole, strays))
             written = write(

@@ -4,7 +4,7 @@ An edit answers, for a tensor of the base, with None (this edit leaves it as it 
 function that fills in any stretch of its task vector.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from ckptedit.errors import BadCheckpoint, Incompatible
 from ckptedit.families import is_index
 from ckptedit.files import Checkpoint, decode_into, escape
 from ckptedit.files.dtypes import FLOATS, NATIVE
+from ckptedit.files.history import Line, trunk
 from ckptedit.merging.scratch import Scratch
 from ckptedit.merging.stack import Array
 
@@ -37,8 +38,12 @@ class TaskVectors(Protocol):
     @property
     def sources(self) -> list[Checkpoint]: ...
 
-    def ledger_on(self, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The ledger entries of what its task vectors add to a base whose ledger is `known`."""
+    @property
+    def ledger(self) -> list[dict[str, Any]]:
+        """All of its ledger."""
+
+    def lines_on(self, known: Sequence[Line]) -> list[Line]:
+        """The entries of what its task vectors add to a base whose trunk is `known`."""
 
     def digest(self) -> str:
         """sha256 of its tensor data."""
@@ -71,8 +76,12 @@ class CheckpointVectors:
     def sources(self) -> list[Checkpoint]:
         return [self.checkpoint]
 
-    def ledger_on(self, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        return [line for line in self.checkpoint.ledger if line not in known]
+    @property
+    def ledger(self) -> list[dict[str, Any]]:
+        return self.checkpoint.ledger
+
+    def lines_on(self, known: Sequence[Line]) -> list[Line]:
+        return [line for line in trunk(self.ledger) if line not in known]
 
     def digest(self) -> str:
         return self.checkpoint.data_sha256()

@@ -7,6 +7,7 @@ from ckptedit.deltas import write_delta
 from ckptedit.deltas.foreign import modules
 from ckptedit.errors import Incompatible
 from ckptedit.files import Checkpoint, ledger
+from ckptedit.files.history import digest
 from ckptedit.merging import merge
 from merging.conftest import numbers, save, stored
 
@@ -97,9 +98,9 @@ def test_the_ledger_of_a_delta_ends_up_in_the_output(base, make, as_delta):
     edited = make("edited", 1, metadata=ledger.append({}, line))
     _, out = merged(base, [as_delta(edited)])
     with Checkpoint(out) as checkpoint:
-        (merge,) = checkpoint.ledger
+        erasure, merge = checkpoint.ledger
     assert merge["concepts"] == ["Van Gogh"]
-    assert merge["inputs"][0]["ledger"][-1]["concepts"] == ["Van Gogh"]
+    assert merge["inputs"][0]["ledger"] == [digest(line)] and erasure == line | {"branch": True}
 
 
 def test_a_lora_of_another_tool_is_merged(base, tmp_path):

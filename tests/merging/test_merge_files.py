@@ -6,6 +6,7 @@ import pytest
 from ckptedit.deltas import write_delta
 from ckptedit.errors import BadCheckpoint, BadParam, Incompatible, OutputExists, Overflow
 from ckptedit.files import Checkpoint, encode, ledger
+from ckptedit.files.history import digest
 from ckptedit.merging import METHODS, copying, stack, stream
 from ckptedit.merging import merge as merge_files
 from ckptedit.merging.task_vectors import count_differing
@@ -246,7 +247,7 @@ def test_the_ledger_tells_recipe_inputs_and_their_concepts(make, tmp_path):
     recipe = {"method": "dare", "params": {"density": "0.25"}, "weights": (1, 0.5), "seed": 3}
     merge_files(base, edits, tmp_path / "out.safetensors", **recipe)
     with Checkpoint(tmp_path / "out.safetensors") as out, Checkpoint(base) as start:
-        old, line = out.ledger
+        old, first, second, line = out.ledger
         assert line["parent_sha256"] == start.data_sha256()
     assert old["concepts"] == ["Cubism"]
     assert line["operation"] == "merge" and line["seed"] == 3
@@ -256,7 +257,9 @@ def test_the_ledger_tells_recipe_inputs_and_their_concepts(make, tmp_path):
         "method": "dare", "params": params, "weights": [1.0, 0.5], "scale": 1.0
     }  # fmt: skip
     assert [each["weight"] for each in line["inputs"]] == [1.0, 0.5]
-    assert [each["ledger"][0]["concepts"] for each in line["inputs"]] == [["Van Gogh"], ["Monet"]]
+    assert [each["ledger"] for each in line["inputs"]] == [[digest(first)], [digest(second)]]
+    assert [other["concepts"] for other in (first, second)] == [["Van Gogh"], ["Monet"]]
+    assert first["branch"] and second["branch"] and "branch" not in old | line
     with Checkpoint(edits[1]) as edit:
         assert line["inputs"][1]["sha256"] == edit.data_sha256()
 
