@@ -4,7 +4,7 @@ The library calls `track(items, "label")` around its loops; the command line pas
 bar on stderr, everyone else gets `silent`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -19,6 +19,14 @@ class Track(Protocol):
         note: Callable[[], str] | None = None,
     ) -> Iterator[T]:
         """Yields the items. label: what is being done; note: text beside the bar."""
+
+
+def plan(track: Track, stages: Sequence[tuple[str, float]]) -> None:
+    """Tells a track that wants to know it which labels will come, in order.
+
+    stages: label and share of the whole; one that does not come, being cached, is passed over
+    """
+    getattr(track, "plan", lambda _: None)(stages)
 
 
 def silent(

@@ -6,7 +6,7 @@ import typer
 from typer import Argument, Option
 
 from ckptedit.cli.options import Base, DryRun, Force, InPlace, Json, Output, Quiet
-from ckptedit.cli.output import as_json, default_output, say
+from ckptedit.cli.output import as_json, default_output, say, say_notes
 from ckptedit.errors import BadParam, DoesNotFit
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def apply(
             typer.echo(as_json({"fits": False, "reason": str(error)}))
         raise typer.Exit(1) from None
     found = applied or application
-    for note in [] if quiet else found.notes:
-        say(f"note: {note}")
+    say_notes(found.notes, quiet)
     if target != "-" or dry_run:
         shown = summary(application) if dry_run else target
         typer.echo(as_json(found.as_dict()) if json else shown)

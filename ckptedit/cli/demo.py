@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from ckptedit.cli.options import Force, Json
+from ckptedit.cli.options import Force, Json, Quiet
 from ckptedit.cli.output import as_json
 from ckptedit.errors import BadParam
 
@@ -16,6 +16,7 @@ def demo(
     ] = "base.safetensors",
     force: Force = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the embedded checkpoint, something real to work on.
 

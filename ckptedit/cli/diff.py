@@ -11,7 +11,8 @@ from ckptedit.cli.diff_delta import DeltaFile
 from ckptedit.cli.diff_files import ReportFiles
 from ckptedit.cli.diff_tables import lines
 from ckptedit.cli.options import Force, Json, Keys, Quiet, Strings, Threads
-from ckptedit.cli.output import as_json, tracker
+from ckptedit.cli.output import as_json
+from ckptedit.cli.progress import progress
 
 if TYPE_CHECKING:
     from ckptedit.drift import Drift
@@ -109,9 +110,8 @@ def diff(
     with both_opened(old, new) as (before, after):
         delta.check_target(before, after)
         files.check_inputs(before, after)
-        drift = run(
-            before, after, rules=held, spectral=spectral, threads=threads, track=tracker(quiet)
-        )
+        with progress(quiet) as track:
+            drift = run(before, after, rules=held, spectral=spectral, threads=threads, track=track)
         files.write(drift)
         with delta.written(before, after) as made:
             if json:

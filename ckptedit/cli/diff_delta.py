@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ckptedit.cli.output import say, tracker
+from ckptedit.cli.output import say_notes
+from ckptedit.cli.progress import progress
 from ckptedit.errors import BadParam, CkptError
 
 if TYPE_CHECKING:
@@ -53,16 +54,16 @@ class DeltaFile:
         from ckptedit.deltas import write_delta
 
         try:
-            made = write_delta(
-                old, new, self.target, exact=self.exact, keys=self.keys, ignore=self.ignore,
-                force=self.force, track=tracker(self.quiet),
-            )  # fmt: skip
+            with progress(self.quiet) as track:
+                made = write_delta(
+                    old, new, self.target, exact=self.exact, keys=self.keys, ignore=self.ignore,
+                    force=self.force, track=track,
+                )  # fmt: skip
         except CkptError as error:
             yield None
             raise error
         yield made
-        if not self.quiet:
-            say_errors(made)
+        say_notes(errors(made), self.quiet)
 
     def status(self, judgement: "Judgement") -> int:
         """0 where all is as it was asked: a delta is written of checkpoints that differ.
@@ -75,11 +76,11 @@ class DeltaFile:
         return 1 if failed else 0
 
 
-def say_errors(made: "Made") -> None:
-    """Says what of a delta is not exact."""
+def errors(made: "Made") -> Iterator[str]:
+    """What of a delta is not exact."""
     from ckptedit.deltas.fit import how_far
 
     for error, what in ((made.off, "applying it to OLD is not NEW"),
                         (made.back, "taking it out again is not OLD")):  # fmt: skip
         if error[0]:
-            say(f"note: {what} to the bit: {how_far(*error)}; --exact makes it so")
+            yield f"{what} to the bit: {how_far(*error)}; --exact makes it so"

@@ -23,7 +23,8 @@ from ckptedit.cli.options import (
     Strings,
     Tokenizer,
 )
-from ckptedit.cli.output import as_json, default_output, say, tracker
+from ckptedit.cli.output import as_json, default_output, say
+from ckptedit.cli.progress import LOADING, progress
 from ckptedit.concepts.lists import listed
 from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
@@ -135,16 +136,17 @@ def erase(
     check_output(target, [opened], **may)  # before torch is imported: a mistake shows at once
     look_over(opened, Wish(concepts, **wish), method=method, prediction=prediction)
 
-    from ckptedit.erasure.erase import erase as run
-
     numbers = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures, "seed": seed}
-    erasure = run(
-        opened, concepts, target, tokens=tokens, device=device, threads=threads, resume=resume,
-        prediction=prediction, tokenizer=tokenizer, delta=delta, track=tracker(quiet),
-        **wish, **resolve(method, guard, param, **numbers), **may,
-    )  # fmt: skip
-    for line in [] if quiet else summary(erasure):
-        say(line)
+    with progress(quiet) as track:
+        track.begin(LOADING)
+        from ckptedit.erasure.erase import erase as run
+
+        erasure = run(
+            opened, concepts, target, tokens=tokens, device=device, threads=threads, resume=resume,
+            prediction=prediction, tokenizer=tokenizer, delta=delta, track=track,
+            **wish, **resolve(method, guard, param, **numbers), **may,
+        )  # fmt: skip
+    say(*summary(erasure), quiet=quiet)
     if target != "-":
         typer.echo(as_json(as_report(erasure, target)) if json else target)
 

@@ -9,7 +9,8 @@ import typer
 from typer import Option
 
 from ckptedit.cli.options import Ckpt, Device, Json, Quiet, SolverSteps, Strings
-from ckptedit.cli.output import as_json, print_tables, tracker
+from ckptedit.cli.output import as_json, print_tables
+from ckptedit.cli.progress import LOADING, progress
 from ckptedit.concepts.lists import listed
 
 if TYPE_CHECKING:
@@ -59,18 +60,20 @@ def eval(
 
     opened = Checkpoint(ckpt)
 
-    from ckptedit.evaluation import evaluate
+    with progress(quiet) as track:
+        track.begin(LOADING)
+        from ckptedit.evaluation import evaluate
 
-    scores = evaluate(
-        opened,
-        erased=None if erased is None else listed(erased),
-        retain=listed(retain),
-        seeds=seeds,
-        companions=companions,
-        steps=steps,
-        device=device,
-        track=tracker(quiet),
-    )
+        scores = evaluate(
+            opened,
+            erased=None if erased is None else listed(erased),
+            retain=listed(retain),
+            seeds=seeds,
+            companions=companions,
+            steps=steps,
+            device=device,
+            track=track,
+        )
     if json:
         typer.echo(as_json(asdict(scores)))
     else:

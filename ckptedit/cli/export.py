@@ -6,7 +6,8 @@ import typer
 from typer import Argument, Option
 
 from ckptedit.cli.options import Force, Json, Output, Quiet
-from ckptedit.cli.output import as_json, default_output, say, tracker
+from ckptedit.cli.output import as_json, default_output, say_notes
+from ckptedit.cli.progress import progress
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def export(
         raise BadParam("--json and -o - both want stdout")
     from ckptedit.deltas import export as run
 
-    exported = run(delta, target, format=format, rank=rank, force=force, track=tracker(quiet))
-    for note in [] if quiet else notes(exported):
-        say(f"note: {note}")
+    with progress(quiet) as track:
+        exported = run(delta, target, format=format, rank=rank, force=force, track=track)
+    say_notes(notes(exported), quiet)
     if target != "-":
         typer.echo(as_json(exported.as_dict()) if json else target)
 

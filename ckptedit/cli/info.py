@@ -7,7 +7,8 @@ import typer
 from typer import Option
 
 from ckptedit.cli.options import Ckpt, Json, Quiet
-from ckptedit.cli.output import as_json, print_tables, tracker
+from ckptedit.cli.output import as_json, print_tables
+from ckptedit.cli.progress import progress
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,7 +38,8 @@ def info(
     """
     from ckptedit.families.info import info as describe
 
-    report = describe(ckpt, quick=quick, track=tracker(quiet))
+    with progress(quiet) as track:
+        report = describe(ckpt, quick=quick, track=track)
     if json:
         typer.echo(as_json(report.as_dict(every)))
     else:

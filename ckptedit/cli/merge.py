@@ -18,7 +18,8 @@ from ckptedit.cli.options import (
     Strings,
     Threads,
 )
-from ckptedit.cli.output import as_json, default_output, say, tracker
+from ckptedit.cli.output import as_json, default_output, say_notes
+from ckptedit.cli.progress import progress
 from ckptedit.cli.sizes import as_bytes
 from ckptedit.errors import BadParam
 from ckptedit.merging.methods import METHODS
@@ -107,15 +108,15 @@ def merge(
     target = output or default_output(base, "merge")
     if json and str(target) == "-":
         raise BadParam("--json and -o - both want stdout")
-    merged = run(
-        base, edits, target, method=method, params=hyperparameters(named, param, seed),
-        weights=weight or (), scale=scale, blocks=parse_blocks(block or ()), keys=keys or (),
-        extra=cast("Extra", extra), saturate=saturate, allow_nonfinite=allow_nonfinite, seed=seed,
-        threads=threads, force=force, in_place=in_place, shard_size=shard_size,
-        track=tracker(quiet),
-    )  # fmt: skip
-    for note in [] if quiet else merged.notes:
-        say(f"note: {note}")
+    with progress(quiet) as track:
+        merged = run(
+            base, edits, target, method=method, params=hyperparameters(named, param, seed),
+            weights=weight or (), scale=scale, blocks=parse_blocks(block or ()), keys=keys or (),
+            extra=cast("Extra", extra), saturate=saturate, allow_nonfinite=allow_nonfinite,
+            seed=seed, threads=threads, force=force, in_place=in_place, shard_size=shard_size,
+            track=track,
+        )  # fmt: skip
+    say_notes(merged.notes, quiet)
     if str(target) != "-":
         typer.echo(as_json(merged.as_dict()) if json else merged.path)
 

@@ -3,19 +3,15 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ckptedit.progress import Track, silent
-
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-T = TypeVar("T")
 
 PIPE_WIDTH = 200  # columns of a table that no terminal cuts
 
@@ -67,9 +63,15 @@ def write_report(target: Path, content: bytes, *, force: bool) -> None:
         file.write(memoryview(content))
 
 
-def say(message: str) -> None:
-    """A line for people, on stderr."""
-    typer.echo(message, err=True)
+def say(*lines: str, quiet: bool = False) -> None:
+    """Lines for people, on stderr; none if quiet."""
+    for line in () if quiet else lines:
+        typer.echo(line, err=True)
+
+
+def say_notes(lines: Iterable[str], quiet: bool) -> None:
+    """What the user should hear of, on stderr; nothing if quiet."""
+    say(*(f"note: {line}" for line in lines), quiet=quiet)
 
 
 def print_tables(renderables: "Iterable[RenderableType]") -> None:
@@ -83,39 +85,3 @@ def print_tables(renderables: "Iterable[RenderableType]") -> None:
     with console.capture() as capture:
         console.print(*renderables, sep="\n")
     typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
-
-
-def tracker(quiet: bool = False) -> Track:
-    """Progress bars on stderr; none if quiet or if stderr is not a terminal."""
-    return silent if quiet or not sys.stderr.isatty() else _bar
-
-
-def _bar(
-    items: Iterable[T],
-    label: str,
-    total: int | None = None,
-    note: Callable[[], str] | None = None,
-) -> Iterator[T]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    if total is None and isinstance(items, Sized):
-        total = len(items)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=total, note="")
-        for item in items:
-            yield item
-            progress.update(task, advance=1, note=note() if note else "")

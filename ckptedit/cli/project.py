@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
-from ckptedit.cli.options import Ckpt, Concepts, Force, Json, Tokenizer
+from ckptedit.cli.options import Ckpt, Concepts, Force, Json, Quiet, Tokenizer
 from ckptedit.cli.output import as_json, print_tables
+from ckptedit.cli.progress import LOADING, progress
 from ckptedit.concepts.lists import listed
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def project(
     ] = None,
     force: Force = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find what is near a concept, and the subspace that it spans.
 
@@ -59,13 +61,16 @@ def project(
         inputs = [opened] if other is None else [opened, other]
         check_output(output, inputs, force=force)
 
-    from ckptedit import subspaces
+    with progress(quiet) as track:
+        track.begin(LOADING)
+        from ckptedit import subspaces
 
-    basis = None if other is None else subspaces.read_basis(other)
-    cut = subspaces.Cut(rank=rank, energy=energy)
-    found = subspaces.project(
-        opened, listed(concept), neighbors=neighbors, tokens=tokens, cut=cut, tokenizer=tokenizer
-    )
+        basis = None if other is None else subspaces.read_basis(other)
+        cut = subspaces.Cut(rank=rank, energy=energy)
+        concepts = listed(concept)
+        found = subspaces.project(
+            opened, concepts, neighbors=neighbors, tokens=tokens, cut=cut, tokenizer=tokenizer
+        )
     angles = None if basis is None else subspaces.angles_between(found.basis, basis)
     if output is not None:
         subspaces.save_subspace(found, output, force=force)

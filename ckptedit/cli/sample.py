@@ -15,7 +15,9 @@ from ckptedit.cli.options import (
     SolverSteps,
     Tokenizer,
 )
-from ckptedit.cli.output import as_json, default_output, tracker
+from ckptedit.cli.output import as_json, default_output
+from ckptedit.cli.progress import LOADING, progress
+from ckptedit.progress import plan
 
 
 def sample(
@@ -63,18 +65,22 @@ def sample(
     checkpoints = [Checkpoint(path) for path in (ckpt, against) if path is not None]
     check_output(target, checkpoints, force=force, report=True)
 
-    from ckptedit.diffusion import choose_threads, open_model, sample_sheet, save_png, threads
+    with progress(quiet) as track:
+        track.begin(LOADING)
+        from ckptedit.diffusion import choose_threads, open_model, sample_sheet, save_png, threads
 
-    models = [
-        open_model(
-            opened, device=device, tokenizer=tokenizer, precision=precision, prediction=prediction
-        )
-        for opened in checkpoints
-    ]
-    with threads(choose_threads(models[0].unet)):
-        page = sample_sheet(
-            models, prompts, seeds=seeds, steps=steps, guidance=guidance, track=tracker(quiet)
-        )
+        models = [
+            open_model(
+                opened, device=device, tokenizer=tokenizer, precision=precision,
+                prediction=prediction,
+            )
+            for opened in checkpoints
+        ]  # fmt: skip
+        plan(track, [("sampling", 1)] * len(models))
+        with threads(choose_threads(models[0].unet)):
+            page = sample_sheet(
+                models, prompts, seeds=seeds, steps=steps, guidance=guidance, track=track
+            )
     save_png(page, target, force=force)
     report = {"output": target, "prompts": prompts, "seeds": seeds, "steps": steps}
     if target != "-":

@@ -7,7 +7,7 @@ import typer
 from typer import Option
 
 from ckptedit.cli.options import Quiet
-from ckptedit.cli.output import tracker
+from ckptedit.cli.progress import LOADING, progress
 
 
 def train_mini(
@@ -22,10 +22,12 @@ def train_mini(
 
     Example: ckptedit train-mini --runs runs/mini --device cuda
     """
-    import torch
+    with progress(quiet) as track:
+        track.begin(LOADING)
+        import torch
 
-    from ckptedit.canvas.make import Workshop, ship
+        from ckptedit.canvas.make import Workshop, ship
 
-    torch.set_num_threads(threads)
-    for path in ship(Workshop(runs, device=device, track=tracker(quiet))):
-        typer.echo(path)
+        torch.set_num_threads(threads)
+        paths = list(ship(Workshop(runs, device=device, track=track)))
+    typer.echo("\n".join(map(str, paths)))

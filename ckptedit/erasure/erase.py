@@ -26,7 +26,7 @@ from ckptedit.erasure.trained import Trained
 from ckptedit.errors import WriteFailed
 from ckptedit.files import Checkpoint, check_output, ledger, write_edited
 from ckptedit.files.cache import digest
-from ckptedit.progress import Track, silent
+from ckptedit.progress import Track, plan, silent
 from ckptedit.subspaces.subspace import second_moment
 from ckptedit.subspaces.words import Words
 
@@ -192,6 +192,7 @@ def prepare(
 def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
     """Computes an erasure. Writes nothing."""
     began, model, options = monotonic(), job.model, job.options
+    plan(track, options.stages())
     words = Words(model.text, model.family, track)
     method: Method
     method = Trained(options, memory) if options.trained else options.make(options.method)

@@ -79,6 +79,17 @@ class Options:
         """The method or a guard, with its own parameters; BadParam if one is out of range."""
         return _kind(owner)(**typed(_kind(owner), self.params.get(owner, {}), owner))
 
+    def stages(self) -> list[tuple[str, float]]:
+        """What `erase` shows progress of, in order, and how many passes of the UNet each takes."""
+        bank = [("sampling", 24.0 * self.pictures), ("teaching", self.pictures * self.moments)]
+        words = [("reading the vocabulary", 0.0), ("reading the lexicon", 0.0)]
+        of = {"targets": bank, "retained": bank, "general": words}
+        kinds = map(_kind, (self.method, *self.guarded_by))
+        asked = dict.fromkeys(name for kind in kinds for name in getattr(kind, "asks", ()))
+        step = 3 * self.batch * (2 if "retained" in asked else 1)
+        steps = [("erasing", float(step * self.steps))] if self.trained else []
+        return [*(stage for name in asked for stage in of[name]), *steps]
+
     def facts(self) -> dict[str, Any]:
         """What the ledger keeps: every option that had a meaning, the parameters resolved."""
         found = asdict(self) | {"guards": list(self.guarded_by)}

@@ -19,6 +19,8 @@ from ckptedit.guards.guard import Guard, Setting
 class Distill(Guard):
     """weight: of the retained half of a batch against the half that erases, above 0."""
 
+    asks = ("retained",)
+
     def __init__(self, *, weight: float = 1.0) -> None:
         if not weight > 0:
             raise BadParam(f"weight must be above 0, got {weight}")

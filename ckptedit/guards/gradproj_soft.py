@@ -28,6 +28,7 @@ class GradProjSoft(Guard):
     """rank: directions to write in, 1 or more; ridge: share of the average energy of a direction
     that is added to each, above 0; None: by the kind of the target, from RIDGES."""
 
+    asks = ("general",)
     more_room = "raise the ridge (-p ridge=0.03)"
 
     def __init__(self, *, rank: int = 4, ridge: float | None = None) -> None:

@@ -49,7 +49,12 @@ class Setting(Reading):
 
 
 class Stage:
-    """What an objective and a guard have in common: they look on while a training goes its way."""
+    """What an objective and a guard have in common: they look on while a training goes its way.
+
+    asks: what of a Setting it calls in `start`, so that a plan of the work can be shown
+    """
+
+    asks: ClassVar[tuple[str, ...]] = ()
 
     def after_step(self) -> None:
         """The weights have moved and may be changed."""

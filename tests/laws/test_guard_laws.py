@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from ckptedit.diffusion.moments import Moments
+from ckptedit.erasure.objectives import OBJECTIVES
 from ckptedit.erasure.objectives.conabl import ConAbl
 from ckptedit.erasure.train import train
 from ckptedit.guards import GUARDS
@@ -161,3 +162,19 @@ def test_the_moment_of_soft_projection_holds_what_is_retained():
     )
     assert abs(free[:, 0] @ shared) > 0.99
     assert abs(guarded[:, 0] @ own) > 0.99
+
+
+@pytest.mark.parametrize("kind", [*GUARDS, *OBJECTIVES])
+def test_a_stage_asks_for_what_it_says_that_it_asks_for(kind):
+    """Its progress is planned by that: a bank that comes unannounced has no number."""
+    asked: list[str] = []
+    model = Linear()
+    given = setting(model)
+
+    def spied(name: str):
+        return lambda: (asked.append(name), getattr(given, name)())[1]
+
+    stage = (GUARDS if kind in GUARDS else OBJECTIVES)[kind]()
+    spy = replace(given, **{name: spied(name) for name in ("targets", "retained", "general")})
+    stage.start(*([{"w": model.weight}] if kind in GUARDS else []), spy)
+    assert tuple(dict.fromkeys(asked)) == stage.asks

@@ -19,6 +19,8 @@ class ConAbl(Objective):
     """Has no parameters: the mean squared distance of the student on the target's prompts to the
     frozen teacher on the anchor's."""
 
+    asks = ("targets",)
+
     def start(self, setting: Setting) -> None:
         self.setting, self.targets = setting, setting.targets()
 
