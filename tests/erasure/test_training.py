@@ -47,3 +47,21 @@ def test_figures_worked_by_hand(tmp_path):
     assert measure(base, edits, None, target=target, retain=retain).protection is None
     across = measure(base, edits, torch.tensor([[1.0], [0.0]]), target=target, retain=retain)
     assert across.protection is not None and across.protection.leak == pytest.approx(1)
+
+
+def test_drift_and_stored_leak_are_of_what_is_stored(tmp_path):
+    """Beside 1, halves that float16 keeps are 4.9e-4 apart; what is less is rounded away."""
+    path = tmp_path / "one.safetensors"
+    write(path, [Spec("w", "F16", (1, 2))], [np.float16([[1, 1]])], {})
+    token = torch.tensor([[[1.0, 0.0]]])
+    allowed = torch.tensor([[1.0], [0.0]])
+
+    def measured(first, second):
+        edits = {"w": Dense(np.float32([[first, second]]))}
+        return measure(Checkpoint(path), edits, allowed, target=token, retain=token)
+
+    assert measured(1e-4, 0).drift == 0
+    kept = measured(2**-9, 1e-4)
+    assert kept.drift == pytest.approx(2**-9 / 2**0.5)
+    assert kept.protection is not None and kept.protection.stored == 0
+    assert kept.protection.leak == pytest.approx(1e-4 / 2**-9, rel=0.01)

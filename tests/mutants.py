@@ -1,0 +1,311 @@
+"""Faults that the tests must catch, and a runner that plants them one by one.
+
+    python tests/mutants.py            plants all, prints what became of each; status 1 if one lives
+    python tests/mutants.py bank uce   only those whose file or story holds one of the words
+
+Each is a line of the science that would silently be wrong. The package and its tests are copied
+once, one line is changed, and the tests named beside it run until one fails. That every line is
+still there, once, is a test of the suite itself (test_mutants.py).
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LAWS = "tests/laws/test_guard_laws.py"
+METHODS = "tests/laws/test_method_laws.py"
+OBJECTIVES = "tests/laws/test_objective_laws.py"
+BANK = "tests/erasure/test_bank.py"
+ERASE = "tests/erasure/test_erase.py"
+TRAINING = "tests/erasure/test_training.py"
+UCE = "tests/erasure/test_uce.py"
+CONCEPTS = "tests/concepts"
+SUBSPACE = "tests/subspaces/test_subspace.py"
+SUITE = "tests/evaluation/test_suite.py"
+
+
+class Mutant(NamedTuple):
+    story: str  # what a user would suffer
+    file: str  # in the package
+    old: str  # stands in the file once
+    new: str
+    tests: str  # which of the tests must notice
+
+
+MUTANTS = (
+    Mutant(
+        "the teacher reads the target's prompt, so nothing is ever unlearned",
+        "erasure/bank.py",
+        "told = model.text.encode([pair.anchor for pair in chosen])",
+        "told = model.text.encode([pair.prompt for pair in chosen])",
+        BANK,
+    ),
+    Mutant(
+        "a style's anchor prompt names the target",
+        "concepts/prompts.py",
+        'fill("a {style} of a {object}", style=target.anchor, object=word)',
+        'fill("a {style} of a {object}", style=target.concept, object=word)',
+        CONCEPTS,
+    ),
+    Mutant(
+        "distillation rehearses the target",
+        "guards/distill.py",
+        "setting.retained()",
+        "setting.targets()",
+        LAWS,
+    ),
+    Mutant(
+        "earlier targets are not rehearsed, and come back",
+        "concepts/prompts.py",
+        "for target in request.earlier for p in",
+        "for target in () for p in",
+        CONCEPTS,
+    ),
+    Mutant(
+        "retained prompts are left out of the moment of gradproj:soft",
+        "guards/gradproj_soft.py",
+        "if len(setting.retain):",
+        "if False:",
+        LAWS,
+    ),
+    Mutant(
+        "what a guard changes after a step is ignored",
+        "erasure/train.py",
+        "            part.follow()\n",
+        "            pass\n",
+        LAWS,
+    ),
+    Mutant(
+        "few directions learn slowly: the rate has no gain",
+        "erasure/train.py",
+        "return 1.0 if directions is None else (len(directions) / directions.shape[1]) ** 0.5",
+        "return 1.0",
+        LAWS,
+    ),
+    Mutant(
+        "apply does not check the digest of the result",
+        "deltas/apply.py",
+        "if expected and digest(result) != expected:",
+        "if False:",
+        "tests/deltas tests/test_cli_apply.py",
+    ),
+    Mutant(
+        "the weights do not follow the amounts that are trained",
+        "erasure/confined.py",
+        "self.weight.copy_(self.start + self.delta())",
+        "self.weight.copy_(self.start)",
+        TRAINING,
+    ),
+    Mutant(
+        "the gradient is not confined",
+        "erasure/confined.py",
+        "self.amount.grad = gradient if self.directions is None else gradient @ self.directions",
+        "self.amount.grad = -gradient if self.directions is None else -gradient @ self.directions",
+        TRAINING,
+    ),
+    Mutant(
+        "guards that differ in what they allow are not combined",
+        "guards/guard.py",
+        "allowed = allowed @ left[:, cosines.square() > 1 - SAME**2]",
+        "allowed = allowed",
+        LAWS,
+    ),
+    Mutant(
+        "the hard projection writes into what it protects",
+        "guards/gradproj_hard.py",
+        "return full[:, len(basis) :].float()",
+        "return full[:, : len(basis)].float()",
+        LAWS,
+    ),
+    Mutant(
+        "the basis protects one direction too few",
+        "subspaces/subspace.py",
+        "keep = min(keep, int((shares < energy - 1e-12).sum()) + 1)",
+        "keep = min(keep, int((shares < energy - 1e-12).sum()))",
+        SUBSPACE,
+    ),
+    Mutant(
+        "the soft directions are those in which the target is weakest",
+        "subspaces/subspace.py",
+        "subset_by_index=(dim - rank, dim - 1)",
+        "subset_by_index=(0, rank - 1)",
+        SUBSPACE,
+    ),
+    Mutant(
+        "the ridge is not scaled by the moment",
+        "subspaces/subspace.py",
+        "rest = rest + ridge * rest.trace() / dim *",
+        "rest = rest + ridge *",
+        SUBSPACE,
+    ),
+    Mutant(
+        "the leak is measured of nothing",
+        "erasure/measure.py",
+        "return float((change - change @ reach @ reach.T).square().sum())",
+        "return 0.0",
+        TRAINING,
+    ),
+    Mutant(
+        "coverage and room are mixed up",
+        "erasure/measure.py",
+        'coverage=1 - _share(moments["retain"], reach),',
+        'coverage=_share(moments["retain"], reach),',
+        TRAINING,
+    ),
+    Mutant(
+        "drift is measured before rounding to the stored dtype",
+        "erasure/measure.py",
+        'sums["stored"] += float(stored.square().sum())',
+        'sums["stored"] += float(exact.square().sum())',
+        TRAINING,
+    ),
+    Mutant(
+        "a closed form forgets the earlier targets",
+        "erasure/closed_forms/uce.py",
+        "goals = [*request.targets, *request.earlier]",
+        "goals = [*request.targets]",
+        UCE,
+    ),
+    Mutant(
+        "a closed form does not hold what stays",
+        "erasure/closed_forms/uce.py",
+        "+ self.preserve * rest.T @ rest",
+        "",
+        UCE,
+    ),
+    Mutant(
+        "averaged copies keep the concept",
+        "erasure/erase.py",
+        "edits = job.weights.with_copies(solution.edits)",
+        "edits = solution.edits",
+        ERASE,
+    ),
+    Mutant(
+        "a resumed training draws other batches",
+        "erasure/train.py",
+        'self.rng.set_state(state["rng"])',
+        "pass",
+        ERASE,
+    ),
+    Mutant(
+        "a resumed training starts Adam anew",
+        "erasure/train.py",
+        '                name: state[f"{name}.{i}"]',
+        '                name: 0 * state[f"{name}.{i}"]',
+        ERASE,
+    ),
+    Mutant(
+        "another training's state is gone on with",
+        "erasure/erase.py",
+        "facts = (asdict(self.request), self.options.facts(), self.threads)",
+        "facts = (self.threads,)",
+        ERASE,
+    ),
+    Mutant(
+        "the student computes in another precision than its teacher",
+        "erasure/trained.py",
+        "    with model.autocast():\n        return model.denoiser(",
+        "    if True:\n        return model.denoiser(",
+        BANK,
+    ),
+    Mutant(
+        "a velocity is taken for noise",
+        "families/own.py",
+        'said = own_config(checkpoint, "scheduler").get("prediction_type")',
+        "said = None",
+        ERASE,
+    ),
+    Mutant(
+        "pictures of one anchor all have the same noise",
+        "erasure/bank.py",
+        "met[anchor] += 1",
+        "met[anchor] += 0",
+        BANK,
+    ),
+    Mutant(
+        "the objective trains on what must stay",
+        "erasure/objectives/conabl.py",
+        "setting.targets()",
+        "setting.retained()",
+        f"{LAWS} {OBJECTIVES} tests/erasure",
+    ),
+    Mutant(
+        "a bank is taken for that of another checkpoint",
+        "diffusion/model.py",
+        'return f"{self.checkpoint.data_sha256()} {facts}"',
+        'return f"{facts}"',
+        f"{BANK} {ERASE}",
+    ),
+    Mutant(
+        "evaluation counts erased pictures as retained",
+        "evaluation/evaluate.py",
+        "ua=None if kept is None else 1 - kept,",
+        "ua=kept,",
+        SUITE,
+    ),
+    Mutant(
+        "evaluation draws sentences that methods train on",
+        "evaluation/suite.py",
+        "FRAME = HELD_OUT_FRAMES[0]",
+        'FRAME = "a {object} in {style} style"',
+        SUITE,
+    ),
+    Mutant(
+        "names that differ in case are two concepts",
+        "concepts/names.py",
+        ".casefold()",
+        "",
+        CONCEPTS,
+    ),
+)
+
+
+def plant(mutant: Mutant, package: Path) -> str:
+    """Changes the line; returns the file's text before."""
+    path = package / mutant.file
+    text = path.read_text()
+    assert text.count(mutant.old) == 1, f"{mutant.file} has not once {mutant.old!r}"
+    path.write_text(text.replace(mutant.old, mutant.new))
+    return text
+
+
+def lives(mutant: Mutant, copy: Path) -> bool:
+    """Whether the tests pass with the fault in place."""
+    before = plant(mutant, copy / "ckptedit")
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy)}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    try:
+        done = subprocess.run(
+            [*command, *mutant.tests.split()], cwd=copy, env=environment, capture_output=True
+        )
+    finally:
+        (copy / "ckptedit" / mutant.file).write_text(before)
+    assert done.returncode in (0, 1), done.stdout.decode() + done.stderr.decode()
+    return done.returncode == 0
+
+
+def main(words: list[str]) -> int:
+    chosen = [m for m in MUTANTS if not words or any(w in m.story + m.file for w in words)]
+    alive = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in ("ckptedit", "tests"):
+            skip = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, copy / name, ignore=skip)
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        for mutant in chosen:
+            survived = lives(mutant, copy)
+            alive += survived
+            print(f"{'LIVES ' if survived else 'caught'} {mutant.file}: {mutant.story}", flush=True)
+    print(f"{len(chosen) - alive} of {len(chosen)} caught")
+    return 1 if alive or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
