@@ -73,6 +73,30 @@ def test_a_list_of_concepts_in_other_spellings_is_erased_as_prompts_say_them(
     assert [target["concept"] for target in ledger[-1]["targets"]] == ["Van Gogh", "neon"]
 
 
+def test_a_dry_run_prints_the_plan_and_trains_nothing(base: Path, tmp_path: Path) -> None:
+    options = ["--concept", "van_gogh", "--concept", "Cat", "--neighbors", "2", "--dry-run"]
+    command = ["erase", str(base), *options, "--steps", "100000"]
+    done = CliRunner().invoke(app, [*command, "--json", "-q"])
+    assert done.exit_code == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["dry_run"] and plan["output"] == "base.erase.safetensors"
+    assert (plan["concepts"], plan["kinds"]) == (["Van Gogh", "Cat"], ["style", "object"])
+    assert plan["kind"] == "mixed" and len(plan["anchors"]) == 2
+    assert "Neon" in plan["companions"] and plan["earlier"] == []
+    assert plan["estimate"]["seconds"] > 100 and plan["estimate"]["bytes"] > 1e8
+    assert plan["warnings"] == ["'van_gogh' is taken as 'Van Gogh', as the lexicon spells it"]
+    said = CliRunner().invoke(app, command)
+    assert said.exit_code == 0 and "erasing 'Van Gogh' (style) to 'photo', 'Cat'" in said.stdout
+    assert "100000 steps" in said.stdout and not list(tmp_path.iterdir())
+
+
+def test_the_plan_is_said_before_the_work_and_not_among_the_results(base: Path) -> None:
+    done = erase(base, "--concept", "Neon", "--retain", "Monet")
+    assert done.stdout == "base.erase.safetensors\n"
+    plan, erased = done.stderr.index("erasing 'Neon'"), done.stderr.index("erased 'Neon'")
+    assert plan < done.stderr.index(": Monet") < erased
+
+
 def header_of(family: Family, channels: int, path: Path, spelling: str = "ldm") -> Checkpoint:
     """A file that says it is of a family, with a first convolution that takes these channels."""
     names = {

@@ -1,17 +1,18 @@
 """`ckptedit erase`: makes a checkpoint forget a concept."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
 
 from ckptedit import guards
-from ckptedit.cli.erase_report import as_report, summary
+from ckptedit.cli.erase_report import announced, as_plan, as_report, summary
 from ckptedit.cli.options import (
     Ckpt,
     Concepts,
     Device,
+    DryRun,
     Force,
     InPlace,
     Json,
@@ -24,12 +25,19 @@ from ckptedit.cli.options import (
     Tokenizer,
 )
 from ckptedit.cli.output import as_json, default_output, say
-from ckptedit.cli.progress import LOADING, progress
+from ckptedit.cli.progress import LOADING, Job, progress
 from ckptedit.concepts.lists import listed
 from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
 from ckptedit.errors import BadParam
 from ckptedit.guards import GUARDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ckptedit.erasure.outlook import Outlook
+
+    Tell = Callable[[Outlook], None]
 
 NONE = "none"  # --guard none: nothing restrains the edit
 
@@ -108,6 +116,7 @@ def erase(
     ] = False,
     force: Force = False,
     in_place: InPlace = False,
+    dry_run: DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -144,11 +153,30 @@ def erase(
         erasure = run(
             opened, concepts, target, tokens=tokens, device=device, threads=threads, resume=resume,
             prediction=prediction, tokenizer=tokenizer, delta=delta, track=track,
+            tell=teller(target, dry_run, json, track, quiet),
             **wish, **resolve(method, guard, param, **numbers), **may,
         )  # fmt: skip
     say(*summary(erasure), quiet=quiet)
     if target != "-":
         typer.echo(as_json(as_report(erasure, target)) if json else target)
+
+
+def teller(target: str, dry_run: bool, json: bool, track: Job, quiet: bool) -> "Tell | None":
+    """What is done with the plan: said, or, in a dry run, printed, and that is all."""
+
+    def say_all(outlook: "Outlook") -> None:
+        for line in announced(outlook):
+            track.say(line)
+
+    def print_and_end(outlook: "Outlook") -> None:
+        track.close()
+        lines = announced(outlook)
+        typer.echo(as_json(as_plan(outlook, target)) if json else "\n".join(lines))
+        raise typer.Exit
+
+    if dry_run:
+        return print_and_end
+    return None if quiet else say_all
 
 
 def default_target(ckpt: str, delta: bool) -> str:

@@ -4,21 +4,48 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ckptedit import guards
+from ckptedit.concepts import KINDS
 from ckptedit.guards import GUARDS
 
 if TYPE_CHECKING:
+    from ckptedit.concepts.request import Request
     from ckptedit.erasure.erase import Erasure
+    from ckptedit.erasure.options import Options
+    from ckptedit.erasure.outlook import Outlook
 
+NOTHING = "nothing"
 LITTLE_ROOM = 0.03  # of the target's energy; below it, erasures were seen to fail
 
 
-def as_report(erasure: "Erasure", output: str) -> dict[str, Any]:
-    """The figures under their stable names."""
-    request, options, effect = erasure.request, erasure.options, erasure.effect
-    held = effect.protection
+def announced(outlook: "Outlook") -> list[str]:
+    """What is about to be done, in a few lines."""
+    request, options = outlook.request, outlook.options
+    companions = sum(map(len, request.companions.values()))
+    return [
+        *(f"warning: {note}" for note in request.notes),
+        f"erasing {_named(request)}",
+        f"retaining {len(request.retained)}: {', '.join(request.retained) or NOTHING}; "
+        f"{companions} companions; erased before: {len(request.earlier)}",
+        f"{_how(options)}, on {outlook.device} with {outlook.threads} threads: about "
+        f"{outlook.seconds:.0f} s and {outlook.memory / 1e9:.1f} GB, from one of each timed: "
+        f"{outlook.prompts} prompts, {outlook.passes} passes of the UNet, {outlook.steps} steps",
+    ]
+
+
+def _named(request: "Request") -> str:
+    return ", ".join(f"{t.concept!r} ({t.kind}) to {t.anchor!r}" for t in request.targets)
+
+
+def _how(options: "Options") -> str:
+    if not options.trained:
+        return f"by {options.method}"
+    in_use = ", ".join(options.guarded_by) or "no guard"
+    return f"{options.method}, {options.steps} steps under {in_use}"
+
+
+def _asked(request: "Request", options: "Options") -> dict[str, Any]:
+    """What was asked for, and how it is done, under stable names."""
     return {
-        "output": output,
-        "sha256": erasure.sha256,
         "concepts": [target.concept for target in request.targets],
         "kind": request.kind,
         "kinds": [target.kind for target in request.targets],
@@ -28,6 +55,38 @@ def as_report(erasure: "Erasure", output: str) -> dict[str, Any]:
         "guards": list(options.guarded_by),
         "steps": options.steps if options.trained else 0,
         "seed": options.seed,
+    }
+
+
+def as_plan(outlook: "Outlook", output: str) -> dict[str, Any]:
+    """What is about to be done, under stable names."""
+    request = outlook.request
+    return {
+        "output": output,
+        "dry_run": True,
+        **_asked(request, outlook.options),
+        "companions": [name for kind in KINDS for name in request.companions[kind]],
+        "earlier": [target.concept for target in request.earlier],
+        "device": outlook.device,
+        "threads": outlook.threads,
+        "estimate": {
+            "seconds": round(outlook.seconds, 1),
+            "bytes": outlook.memory,
+            "prompts": outlook.prompts,
+            "passes": outlook.passes,
+        },
+        "warnings": list(request.notes),
+    }
+
+
+def as_report(erasure: "Erasure", output: str) -> dict[str, Any]:
+    """The figures under their stable names."""
+    effect = erasure.effect
+    held = effect.protection
+    return {
+        "output": output,
+        "sha256": erasure.sha256,
+        **_asked(erasure.request, erasure.options),
         "threads": erasure.threads,
         "seconds": round(erasure.seconds, 3),
         "drift": {"relative": effect.drift},
@@ -43,12 +102,8 @@ def summary(erasure: "Erasure") -> list[str]:
     """What a person wants to know, in a few lines."""
     request, effect = erasure.request, erasure.effect
     held = effect.protection
-    names = ", ".join(f"{t.concept!r} ({t.kind}) to {t.anchor!r}" for t in request.targets)
-    options = erasure.options
-    in_use = ", ".join(options.guarded_by) or "no guard"
-    how = f"{options.steps} steps under {in_use}" if options.trained else f"by {options.method}"
     lines = [
-        f"erased {names} in {erasure.seconds:.0f} s, {how}",
+        f"erased {_named(request)} in {erasure.seconds:.0f} s, {_how(erasure.options)}",
         f"drift {effect.drift:.4f} of the K/V weights; keys and values change by "
         f"{effect.target:.3f} on held-out prompts of the target, "
         f"{effect.retain:.3f} on retained ones",
@@ -58,7 +113,9 @@ def summary(erasure: "Erasure") -> list[str]:
             f"leak {held.leak:.1e} (stored {held.stored:.1e}), coverage {held.coverage:.1%}, "
             f"room {held.room:.1%}"
         )
-    return [*(f"warning: {warning}" for warning in warnings(erasure)), *lines]
+    noted = erasure.request.notes  # said before
+    late = [warning for warning in warnings(erasure) if warning not in noted]
+    return [*lines, *(f"warning: {warning}" for warning in late)]
 
 
 def warnings(erasure: "Erasure") -> list[str]:

@@ -1,6 +1,6 @@
 """Erasing concepts from a checkpoint: what stands behind `ckptedit erase`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from ckptedit.erasure.measure import Effect, measure
 from ckptedit.erasure.memory import OnDisk
 from ckptedit.erasure.method import Edits, Method, Solution
 from ckptedit.erasure.options import DEFAULTS, Options
+from ckptedit.erasure.outlook import Outlook, look_ahead
 from ckptedit.erasure.trained import Trained
 from ckptedit.errors import WriteFailed
 from ckptedit.files import Checkpoint, check_output, ledger, write_edited
@@ -91,6 +92,7 @@ def erase(
     force: bool = False,
     in_place: bool = False,
     resume: bool = False,
+    tell: Callable[[Outlook], None] | None = None,
     track: Track = silent,
 ) -> Erasure:
     """Erases concepts, and writes the edited checkpoint.
@@ -106,6 +108,7 @@ def erase(
     prediction: what the UNet puts out: "epsilon", "v_prediction", or "auto"
     delta:      writes what changed instead, as a delta file of the unrounded changes
     resume:     goes on where the same training was interrupted, if it was
+    tell:       called with what is about to be done, before the dear work; may raise to end it
     Raises CkptError for whatever the user can mend; then nothing is written.
     """
     opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
@@ -133,6 +136,8 @@ def erase(
         prediction=prediction,
         tokenizer=tokenizer,
     )
+    if tell:
+        tell(job.outlook())
     memory = OnDisk(job.key(), resume)
     result = carry_out(job, memory, track)
     if output is None:
@@ -161,6 +166,16 @@ class Job:
         """The digest of all that the training depends on, but for where its result goes."""
         facts = (asdict(self.request), self.options.facts(), self.threads)
         return digest([self.model.fingerprint(), repr(facts)])
+
+    def thread_count(self) -> int:
+        """Threads of the processor that it computes with."""
+        return self.threads or (choose_threads(self.model.unet) if self.options.trained else 1)
+
+    def outlook(self) -> Outlook:
+        """What is about to be done, and an estimate of what it takes; the model is run for that."""
+        count = self.thread_count()
+        with threads(count):
+            return look_ahead(self.model, self.request, self.options, self.weights, count)
 
 
 def prepare(
@@ -196,8 +211,7 @@ def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
     words = Words(model.text, model.family, track)
     method: Method
     method = Trained(options, memory) if options.trained else options.make(options.method)
-    count = job.threads or (choose_threads(model.unet) if method.needs_model else 1)
-    with threads(count):
+    with threads(count := job.thread_count()):
         given = model if method.needs_model else None
         solution = method.solve(job.request, words, job.weights, model=given)
         return _report(job, words, solution, count, monotonic() - began)

@@ -27,9 +27,11 @@ class Method:
 
     needs_model: whether `solve` trains on the model; a closed form needs the text encoder only, and
                  then no UNet is loaded
+    asks:        what it calls of `words` that is dear, "general": for plans of the work
     """
 
     needs_model: ClassVar[bool] = False
+    asks: ClassVar[tuple[str, ...]] = ()
 
     def solve(
         self,

@@ -41,7 +41,8 @@ def test_no_option_is_no_name_and_an_empty_list_is_empty(tmp_path: Path) -> None
 
 def test_a_list_may_come_through_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"Monet\n",))
+    write = (tmp_path / "pipe").write_bytes
+    writer = threading.Thread(target=write, args=(b"Monet\n",), daemon=True)
     writer.start()
     assert listed([f"@{tmp_path / 'pipe'}"]) == ["Monet"]
     writer.join()

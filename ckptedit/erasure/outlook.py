@@ -1,0 +1,162 @@
+"""What an erasure is about to do, and about how much time and memory it will take."""
+
+import sys
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from ckptedit.concepts.prompts import retained_pairs, wanted_pairs
+from ckptedit.concepts.request import Request
+from ckptedit.diffusion import Model, kv_parameters
+from ckptedit.erasure.bank import SAMPLING_STEPS
+from ckptedit.erasure.kv import KVWeights
+from ckptedit.erasure.options import Options
+from ckptedit.subspaces.vocabulary import lexicon_prompts, vocabulary_ids
+
+GUIDED = 2  # passes of a solver's step: with the prompt and without it
+PROMPTS = 16  # that the text encoder is timed on
+QUICK = 0.5  # seconds; a model whose pass takes less is timed on a whole batch, and warm
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What will be done, once everything is resolved.
+
+    passes:  latents that go through the UNet without gradients; steps: of the training
+    prompts: that go through the text encoder
+    seconds: of computing, on this machine as it is now; more of it may be on disk already
+    memory:  bytes at the peak, of the process or, on a GPU, there
+    """
+
+    request: Request
+    options: Options
+    device: str
+    threads: int
+    passes: int
+    steps: int
+    prompts: int
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of one pass, of one training step without its guards, and of one prompt.
+
+    held: bytes that a step keeps for its gradients
+    """
+
+    a_pass: float = 0.0
+    a_step: float = 0.0
+    held: int = 0
+
+
+def look_ahead(
+    model: Model, request: Request, options: Options, weights: KVWeights, threads: int
+) -> Outlook:
+    """Counts what there is to compute, and times one of each."""
+    in_use = [options.make(name) for name in (options.method, *options.guarded_by)]
+    asked = [fact for each in in_use for fact in getattr(each, "asks", ())]
+    prompts = len(wanted_pairs(request)) + len(retained_pairs(request))
+    if "general" in asked:
+        prompts += len(lexicon_prompts(model.family)) + len(vocabulary_ids(model.text))
+    seconds = prompts * _time_prompt(model)
+    passes = steps = extra = 0
+    if options.trained:
+        rehearsing = asked.count("retained")
+        banks = len({"targets", "retained"}.intersection(asked))
+        passes = banks * options.pictures * (GUIDED * SAMPLING_STEPS + options.moments)
+        steps = options.steps
+        costs = _time_unet(model, list(weights), options.batch)
+        seconds += passes * costs.a_pass + steps * (1 + rehearsing) * costs.a_step
+        moving = sum(4 * weights.checkpoint[name].numel for name in weights)
+        extra = costs.held + 4 * moving + banks * _bank(model, options)
+    return Outlook(
+        request,
+        options,
+        str(model.device),
+        threads,
+        passes=passes,
+        steps=steps,
+        prompts=prompts,
+        seconds=seconds,
+        memory=_in_use(model) + extra,
+    )
+
+
+def _time_prompt(model: Model) -> float:
+    some = ["a picture of something"] * PROMPTS
+    return min(_seconds(model, lambda: model.text.encode(some)) for _ in range(2)) / PROMPTS
+
+
+def _time_unet(model: Model, names: list[str], batch: int) -> Costs:
+    """Times the UNet on nothing in particular; leaves it, and all generators, as they were."""
+    parameters = list(kv_parameters(model.unet, names).values())
+    frozen = [parameter.requires_grad for parameter in model.unet.parameters()]
+    model.unet.requires_grad_(False)
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    held: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if not tensor.is_leaf or not tensor.requires_grad:
+            held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    def draw(rows: int) -> None:
+        with torch.no_grad():
+            _denoise(model, rows)
+
+    def learn(rows: int) -> None:
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = _denoise(model, rows).square().mean()
+        torch.autograd.grad(loss, parameters)
+
+    rows, drawn = 1, min(batch, model.batch)
+    a_pass = _seconds(model, lambda: draw(1))
+    if a_pass < QUICK:
+        rows, a_pass = batch, min(_seconds(model, lambda: draw(drawn)) for _ in range(2)) / drawn
+    held.clear()
+    a_step = _seconds(model, lambda: learn(rows)) * batch / rows
+    for parameter, was in zip(model.unet.parameters(), frozen, strict=True):
+        parameter.requires_grad_(was)
+    return Costs(a_pass, a_step, sum(held.values()) * batch // rows)
+
+
+def _denoise(model: Model, rows: int) -> Tensor:
+    latents = torch.zeros(rows, *model.latent_shape, device=model.device)
+    t = torch.full((rows,), model.schedule.timesteps // 2, device=model.device)
+    text = model.text.encode([""]).condition.repeat(rows)
+    with model.autocast():
+        return model.denoiser(latents, t, text).float()
+
+
+def _seconds(model: Model, work: Any) -> float:
+    began = perf_counter()
+    work()
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)
+    return perf_counter() - began
+
+
+def _bank(model: Model, options: Options) -> int:
+    """Bytes of a bank: latents, predictions, and the text of each moment."""
+    text = model.text.max_length * model.text.width
+    latent = torch.Size(model.latent_shape).numel()
+    return 4 * options.pictures * options.moments * (2 * latent + text)
+
+
+def _in_use(model: Model) -> int:
+    """Bytes that the process, or the GPU, has taken so far."""
+    if model.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(model.device)
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
