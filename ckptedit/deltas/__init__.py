@@ -1,6 +1,8 @@
 """What an edit changed, as a file of its own. Works without torch."""
 
-from ckptedit.deltas.apply import Application, Applied, apply, carry_out, check_target, plan
+from ckptedit.deltas.application import Application, plan
+from ckptedit.deltas.apply import Applied, apply, carry_out, check_target
+from ckptedit.deltas.change import Dense, LowRank
 from ckptedit.deltas.delta import Delta, is_delta, open_delta, read_delta
 from ckptedit.deltas.entry import Entry
 from ckptedit.deltas.export import Exported, export
@@ -10,8 +12,10 @@ __all__ = [
     "Application",
     "Applied",
     "Delta",
+    "Dense",
     "Entry",
     "Exported",
+    "LowRank",
     "Made",
     "apply",
     "carry_out",

@@ -9,6 +9,7 @@ there is one, is E Eᵀ of the embeddings that a K/V edit was made for.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ckptedit.deltas.change import Change, Dense, LowRank, Replacement
 from ckptedit.deltas.entry import SUFFIXES, Entry, check_parts, parse_entry
 from ckptedit.deltas.labels import MODEL_HASH
 from ckptedit.errors import BadCheckpoint
+from ckptedit.families.spelling import counterparts, same_shape
 from ckptedit.files import Checkpoint, escape, opened, require_weights
 from ckptedit.files.bounded import parse_json
 
@@ -31,10 +33,13 @@ GRAM = "gram"
 class Delta:
     """An open delta file. Changes are read when asked for."""
 
-    def __init__(self, checkpoint: Checkpoint, entries: Mapping[str, Entry]) -> None:
-        """entries: by the name of the base's tensor"""
+    def __init__(
+        self, checkpoint: Checkpoint, entries: Mapping[str, Entry], *, respelled: bool = False
+    ) -> None:
+        """entries: by the name of the base's tensor; respelled: in another spelling than it was"""
         self.checkpoint, self.label = checkpoint, checkpoint.label
-        self.entries = dict(entries)
+        self.sources = [checkpoint]
+        self.entries, self.respelled = dict(entries), respelled
         self.metadata = checkpoint.metadata
         self.base_sha256 = self._digest(BASE)
         self.result_sha256 = self._digest(RESULT)
@@ -49,6 +54,25 @@ class Delta:
         """What was done between base and result, oldest first."""
         return self.checkpoint.ledger
 
+    def data_sha256(self) -> str:
+        """sha256 of its own tensor data."""
+        return self.checkpoint.data_sha256()
+
+    def spelled_like(self, base: Checkpoint) -> "Delta":
+        """The same delta under the names of a base: made from a single file, for a folder of the
+        same model, or the other way round; itself if it has them."""
+        moved = {source.name: name for name, source in counterparts(self.entries, base).items()
+                 if source.part is None}  # fmt: skip
+        if not moved:
+            return self
+        entries = {}
+        for name, entry in self.entries.items():
+            new = moved.get(name, name)
+            shape = base[new].shape if new in moved.values() else entry.shape
+            same = same_shape(shape, entry.shape)
+            entries[new] = replace(entry, shape=shape) if same else entry
+        return Delta(self.checkpoint, entries, respelled=True)
+
     def change(self, name: str) -> Change:
         """The change of one tensor of the base. Raises BadCheckpoint if it holds NaN or Inf."""
         entry, file = self.entries[name], self.checkpoint
@@ -60,7 +84,7 @@ class Delta:
         up, down = (self._values(entry.key + suffix) for suffix in SUFFIXES["lora"][:2])
         scale = 1.0
         if entry.key + ".alpha" in file:
-            scale = float(file.values(entry.key + ".alpha")) / len(down)
+            scale = float(self._values(entry.key + ".alpha").reshape(())) / len(down)
         return LowRank(up.reshape(len(up), -1), down.reshape(len(down), -1), scale)
 
     def _values(self, key: str) -> NDArray[Any]:

@@ -74,7 +74,7 @@ def parse_entry(fields: Any, where: str) -> Entry:
             edited=str(fields["edited"]) if "edited" in fields else None,
             undone=_pair(fields.get("undone", (0, 0.0))),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadCheckpoint(f"{where}: {error!r} in its description") from error
     if entry.form not in get_args(Form) or entry.dtype not in BITS:
         raise BadCheckpoint(f"{where}: unknown form {entry.form!r} or dtype {entry.dtype!r}")

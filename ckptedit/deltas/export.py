@@ -1,6 +1,7 @@
 """A delta as a plain LoRA, or as a LyCORIS file of full differences, for A1111 and ComfyUI."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod, sqrt
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from ckptedit.deltas.change import LowRank
 from ckptedit.deltas.delta import Delta, open_delta
 from ckptedit.deltas.entry import Entry, lora_tensors
+from ckptedit.deltas.foreign import EXPORT
 from ckptedit.deltas.keys import BIAS, loads_in_uis
 from ckptedit.deltas.labels import data_sha256, hashes, labels
 from ckptedit.deltas.lowrank import factorize, leading, truncate
@@ -85,7 +87,7 @@ def export(
 def _write(
     delta: Delta, output: str | Path, format: str, rank: int | None, force: bool, track: Track
 ) -> Exported:
-    check_output(output, [delta.checkpoint], force=force)
+    check_output(output, delta.sources, force=force)
     exporter = _Exporter(delta, rank)
     kept = {name: entry for name, entry in delta.entries.items() if loadable(name, entry, format)}
     if not kept:
@@ -100,6 +102,7 @@ def _write(
         "format": "pt",
         **labels(delta.family, title, module=MODULES[format], rank=exporter.rank),
         **hashes(data_sha256(data for _, data in parts)),
+        **origin(delta, kept, format),
         ledger.KEY: ledger.as_text(delta.ledger),
     }
     written = write(
@@ -108,12 +111,22 @@ def _write(
         (data for _, data in parts),
         metadata,
         force=force,
-        inputs=[delta.checkpoint],
+        inputs=delta.sources,
     )
     left_out = tuple(name for name in delta.entries if name not in kept)
     return Exported(
         written.path, written.sha256, len(kept), exporter.rank, exporter.error, left_out, format
     )
+
+
+def origin(delta: Delta, kept: Mapping[str, Entry], format: str) -> dict[str, str]:
+    """Metadata by which `apply` knows what an export fits; see `exported_from`."""
+    digests = {
+        module(entry) if format == "lora" else dense_key(name, entry): entry.base
+        for name, entry in kept.items()
+    }
+    known = {key: digest for key, digest in digests.items() if digest}
+    return {EXPORT: json.dumps(known, sort_keys=True, separators=(",", ":"))}
 
 
 def check_options(format: str, rank: int | None) -> None:
@@ -147,7 +160,7 @@ class _Exporter:
 
     def dense(self, name: str) -> Iterator[Stored]:
         entry = self.delta.entries[name]
-        key = module(entry) + (".diff_b" if name.endswith(BIAS) else ".diff")
+        key = dense_key(name, entry)
         flat = self.delta.change(name).stretch(0, prod(entry.shape))
         values = flat.astype(np.float32).reshape(entry.shape)
         yield Spec(key, "F32", entry.shape), values
@@ -176,6 +189,11 @@ class _Exporter:
                 "approximates it, --format lycoris keeps it whole"
             )
         return factors
+
+
+def dense_key(name: str, entry: Entry) -> str:
+    """What the difference of a tensor is called."""
+    return module(entry) + (".diff_b" if name.endswith(BIAS) else ".diff")
 
 
 def module(entry: Entry) -> str:

@@ -1,6 +1,6 @@
 """Whether a delta belongs to a checkpoint: its tensors are there, and are what it was made from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from ckptedit.deltas.change import digest
@@ -21,6 +21,7 @@ class Fit:
     unknown: the delta does not say what it was made from: it is another tool's
     edited: the values are those of the edited checkpoint that it was made from, where applying it
             gives others; in reverse that fits, too
+    told: the base's ledger alone says that the delta is in it, at the strength that is taken out
     """
 
     missing: tuple[str, ...] = ()
@@ -28,6 +29,7 @@ class Fit:
     differing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -35,11 +37,27 @@ class Fit:
         return not (self.missing or self.reshaped or self.differing or self.unknown)
 
 
-def fit(base: Checkpoint, delta: Delta, *, reverse: bool = False) -> Fit:
-    """Compares digests. reverse: base is the edited checkpoint, out of which it is to be taken."""
+def fit(
+    base: Checkpoint,
+    delta: Delta,
+    *,
+    strength: float = 1.0,
+    reverse: bool = False,
+    standing: float = 0.0,
+) -> Fit:
+    """Compares digests.
+
+    reverse:  base is the edited checkpoint, out of which it is to be taken
+    standing: the strength with which the delta is in the base, as its ledger says; that counts
+              where no digest can tell: for a strength that is not 1, or a delta that is an export
+    """
+    told = reverse and 0 < strength <= standing * (1 + 1e-9)
     found: dict[str, list[str]] = {kind.name: [] for kind in fields(Fit)}
     for name, entry in delta.entries.items():
         if kind := _misfit(base, name, entry, reverse):
+            no_digest = entry.result is None or (strength, standing) != (1, 1)
+            if told and no_digest and kind in ("differing", "unknown"):
+                kind = "told"
             found[kind].append(name)
     return Fit(**{kind: tuple(names) for kind, names in found.items()})
 
@@ -59,8 +77,22 @@ def _misfit(base: Checkpoint, name: str, entry: Entry, reverse: bool) -> str | N
     return "edited" if reverse and found == entry.edited else "differing"
 
 
-def require_fit(found: Fit, base: Checkpoint, delta: Delta, *, fuzz: bool) -> None:
-    """Raises DoesNotFit. fuzz: other values are accepted, other tensors never."""
+def averaged(base: Checkpoint, changed: Iterable[str]) -> list[str]:
+    """A note, if there is a copy of changed weights that an edit leaves as it was; or none."""
+    copies = [name for name in base if name.startswith("model_ema.")]
+    if not copies or not any(name.startswith("model.diffusion_model.") for name in changed):
+        return []
+    return [f"{some(copies, len(base))} are averaged copies of the UNet (EMA), and keep the old "
+            "weights: a loader that takes them does not see the edit"]  # fmt: skip
+
+
+def require_fit(
+    found: Fit, base: Checkpoint, delta: Delta, *, fuzz: bool, standing: float = 0.0
+) -> None:
+    """Raises DoesNotFit. fuzz: other values are accepted, other tensors never.
+
+    standing: the strength with which the delta is in the base, as its ledger says
+    """
     count = len(delta.entries)
     start = f"{delta.label} does not fit {base.label}: "
     if found.missing:
@@ -69,14 +101,26 @@ def require_fit(found: Fit, base: Checkpoint, delta: Delta, *, fuzz: bool) -> No
         raise DoesNotFit(start + f"{some(found.reshaped, count)} have another shape or dtype there")
     if found.differing and not fuzz:
         raise DoesNotFit(
-            start + f"{some(found.differing, count)} are not what it was made from; "
+            start
+            + f"{some(found.differing, count)} are not what it was made from{_hint(standing)}; "
             "--fuzz uses it anyway"
+        )
+    if found.unknown and any(entry.base for entry in delta.entries.values()) and not fuzz:
+        raise DoesNotFit(
+            start + "it does not say what comes out, and the ledger of the checkpoint does not say "
+            "that it is in it; --fuzz takes it out anyway"
         )
     if found.unknown and not fuzz:
         raise DoesNotFit(
             start + "it does not say what it was made from, since another tool wrote it; "
             "--fuzz uses it anyway"
         )
+
+
+def _hint(standing: float) -> str:
+    if standing in (0, 1):
+        return ""
+    return f", but its ledger says that it was applied: --reverse --strength {standing:g} undoes it"
 
 
 def how_far(values: int, worst: float) -> str:

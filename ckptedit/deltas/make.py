@@ -19,6 +19,7 @@ from ckptedit.deltas.entry import SUFFIXES, Entry, lora_tensors, total
 from ckptedit.deltas.labels import data_sha256, hashes, labels
 from ckptedit.deltas.sides import Changes, Edited, FromChanges, FromCheckpoint
 from ckptedit.errors import BadParam, Incompatible
+from ckptedit.families import spelled_like
 from ckptedit.files import Checkpoint, Spec, check_output, ledger, opened, require_weights, write
 from ckptedit.progress import Track, silent
 
@@ -102,7 +103,7 @@ def write_delta(
         if isinstance(edited, Mapping) and not isinstance(edited, Checkpoint):
             inputs, side = [before], edited_side(before, edited, keys, ignore)
         else:
-            after = stack.enter_context(opened(edited))
+            after = spelled_like(stack.enter_context(opened(edited)), before)
             inputs, side = [before, after], edited_side(before, after, keys, ignore)
         check_output(output, inputs, force=force)
         chooser = Chooser(before, side, exact=exact, tolerance=tolerance)

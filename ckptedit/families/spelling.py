@@ -51,11 +51,16 @@ def _placed(name: str, part: int | None, info: TensorInfo, like: TensorInfo | No
     shape, nbytes = info.shape, info.nbytes
     if part is not None:
         shape, nbytes = (shape[0] // 3, *shape[1:]), nbytes // 3
-    if like and _squeezed(like.shape) == _squeezed(shape):
+    if like and same_shape(like.shape, shape):
         shape = like.shape
     return TensorInfo(
         name, info.dtype, shape, info.offset + (part or 0) * nbytes, nbytes, info.file
     )
+
+
+def same_shape(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether shapes are the same but for a convolution of 1 x 1: [c, c] and [c, c, 1, 1]."""
+    return _squeezed(one) == _squeezed(other)
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:

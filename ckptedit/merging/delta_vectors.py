@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ckptedit.deltas import Delta, is_delta, open_delta
+from ckptedit.deltas import Delta, is_delta
+from ckptedit.deltas.application import open_for
 from ckptedit.deltas.fit import fit, some
-from ckptedit.deltas.foreign import open_foreign
+from ckptedit.deltas.foreign import PARTS, open_foreign
 from ckptedit.errors import Incompatible
-from ckptedit.families import is_index
+from ckptedit.families import is_index, spelled_like
 from ckptedit.files import Checkpoint, escape
 from ckptedit.files.history import Line, trunk
 from ckptedit.merging.stack import Array
@@ -27,7 +28,7 @@ class DeltaVectors:
 
     @property
     def sources(self) -> list[Checkpoint]:
-        return [self.delta.checkpoint]
+        return self.delta.sources
 
     @property
     def ledger(self) -> list[dict[str, Any]]:
@@ -37,7 +38,7 @@ class DeltaVectors:
         return trunk(self.ledger)
 
     def digest(self) -> str:
-        return self.delta.checkpoint.data_sha256()
+        return self.delta.data_sha256()
 
     def names(self) -> Collection[str]:
         return self.delta.entries.keys()
@@ -86,19 +87,19 @@ class DeltaVectors:
         return fill
 
 
-def open_vectors(checkpoint: Checkpoint, base: Checkpoint) -> TaskVectors:
-    """An edit of a base from an open file: a delta, a LoRA of another tool, or a checkpoint.
+def open_vectors(edit: Checkpoint | Delta, base: Checkpoint) -> TaskVectors:
+    """The task vectors of an edit: a delta, a LoRA of another tool, or a checkpoint.
 
-    Raises BadCheckpoint if a delta is inconsistent.
+    The last may spell its tensors otherwise than the base. Raises BadCheckpoint if a delta is
+    inconsistent.
     """
-    if is_delta(checkpoint):
-        return DeltaVectors(open_delta(checkpoint))
-    if checkpoint and not any(name in base for name in checkpoint) and is_lora(checkpoint):
-        return DeltaVectors(open_foreign(checkpoint, base))
-    return CheckpointVectors(checkpoint)
+    if isinstance(edit, Delta) or is_delta(edit):
+        return DeltaVectors(open_for(base, edit))
+    if edit and not any(name in base for name in edit) and is_lora(edit):
+        return DeltaVectors(open_foreign(edit, base))
+    return CheckpointVectors(spelled_like(edit, base))
 
 
 def is_lora(checkpoint: Checkpoint) -> bool:
     """Whether all tensors have the names of low-rank factors or differences."""
-    endings = (".lora_up.weight", ".lora_down.weight", ".alpha", ".diff", ".diff_b")
-    return all(name.endswith(endings) for name in checkpoint)
+    return all(name.endswith(PARTS) for name in checkpoint)

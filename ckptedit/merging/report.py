@@ -6,6 +6,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from ckptedit.deltas.fit import averaged
 from ckptedit.files import Kept, Written
 from ckptedit.merging.copying import note_on
 from ckptedit.merging.recipe import Recipe
@@ -81,6 +82,7 @@ def report(
         nonfinite=nonfinite,
         notes=[
             *notes_on(inputs.base, inputs.edits, recipe.extra),
+            *averaged(inputs.base, stream.merged),
             *note_on(nonfinite, len(names)),
             *saturation(inputs.tally.counts["saturated"]),
         ],

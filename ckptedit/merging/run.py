@@ -6,6 +6,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ckptedit.deltas.foreign import require_whole
+from ckptedit.deltas.memory import opened_edit
+from ckptedit.deltas.sides import Changes
 from ckptedit.errors import BadParam, Incompatible
 from ckptedit.files import Checkpoint, check_output, ledger, opened, require_weights, write
 from ckptedit.globs import select
@@ -27,7 +30,7 @@ from ckptedit.progress import Track, silent
 
 def merge(
     base: str | Path | Checkpoint,
-    edits: Sequence[str | Path | Checkpoint],
+    edits: Sequence[str | Path | Checkpoint | Changes],
     output: str | Path,
     *,
     method: str = "ties",
@@ -50,7 +53,8 @@ def merge(
     """Merges edits of a base into a checkpoint with the base's names, order, shapes and dtypes.
 
     base:    a checkpoint by name (a file, an index, a folder, `-` for stdin) or an open one
-    edits:   edited checkpoints, deltas or LoRAs, by name or open
+    edits:   edited checkpoints, deltas or LoRAs, by name or open; or changes in memory, by the
+             name of the base's tensor
     output:  a file, an index of shards, a folder where the base is one, or `-` for stdout
     method:  a name in METHODS; its parameters come by keyword, `density=0.3`, or in params
     weights: one per edit; none stands for all 1
@@ -72,7 +76,10 @@ def merge(
     require_sound(recipe, len(edits))
     with ExitStack() as stack:
         start = stack.enter_context(opened(base))
-        vectors = [open_vectors(stack.enter_context(opened(edit)), start) for edit in edits]
+        require_weights(start)
+        require_whole(start)
+        found = [stack.enter_context(opened_edit(edit, start)) for edit in edits]
+        vectors = [open_vectors(edit, start) for edit in found]
         sources = [start, *(source for edit in vectors for source in edit.sources)]
         require_weights(*sources)
         check_output(output, sources, force=force, in_place=in_place)

@@ -1,0 +1,56 @@
+"""What the ledger says of a delta: how strongly it is in, and what applying it adds."""
+
+from collections.abc import Sequence
+from math import isclose
+from typing import TYPE_CHECKING, Any
+
+from ckptedit.deltas.delta import Delta
+from ckptedit.files import ledger
+from ckptedit.files.history import Line, digest, trunk
+
+if TYPE_CHECKING:
+    from ckptedit.deltas.application import Application
+
+
+def standing_strength(lines: Sequence[Line], delta: Delta) -> float:
+    """The strength with which a delta is in a checkpoint; 0 if it was not the last thing done."""
+    mine, own, strength = delta.data_sha256(), trunk(delta.ledger), 0.0
+    for line in reversed(trunk(lines)):
+        if line.get("delta_sha256") == mine:
+            strength += _strength(line)
+        elif line not in own:
+            break
+    return strength
+
+
+def _strength(line: Line) -> float:
+    options: Any = line.get("options")
+    found = options.get("strength") if isinstance(options, dict) else None
+    return float(found) if isinstance(found, int | float) else 0.0
+
+
+def takes_out(strength: float, standing: float) -> bool:
+    """Whether what is taken out is what is in: all of a delta that its ledger tells of."""
+    return strength > 0 and isclose(strength, standing, rel_tol=1e-9)
+
+
+def lineage(known: Sequence[Line], planned: "Application", parent: str) -> list[Line]:
+    """The trunk of the output's ledger. known: that of the base's
+
+    The delta's own entries are added, with one of the `apply`. Taking the delta out takes these
+    away again; if something was done after them, an entry that says so follows.
+    """
+    mine, own = planned.delta.data_sha256(), trunk(planned.delta.ledger)
+    options = {"strength": planned.factor, "fuzz": not planned.fit.exact}
+    if planned.factor > 0:
+        new = [] if planned.standing else own
+        return [*known, *new, ledger.entry("apply", options, parent, delta_sha256=mine)]
+    if 0 < -planned.factor < planned.standing and not takes_out(-planned.factor, planned.standing):
+        return [*known, ledger.entry("apply", options, parent, delta_sha256=mine)]
+    whole = takes_out(-planned.factor, planned.standing or 1.0)
+    left = [line for line in known if line not in own and line.get("delta_sha256") != mine]
+    if whole and left == known[: len(left)] and len(left) < len(known):
+        return left
+    gone = [digest(line) for line in own]
+    line = ledger.entry("apply", options, parent, delta_sha256=mine, taken_out=gone)
+    return [*(left if whole else known), line]
