@@ -10,7 +10,8 @@ from typing import Any
 
 from ckptedit.drift.comparison import Comparison
 from ckptedit.errors import BadParam
-from ckptedit.globs import matches, require_match, select
+from ckptedit.files import escape
+from ckptedit.globs import compiled, matches, require_match, select
 
 MEASURES = ("relative", "l2", "l1", "linf", "cosine", "changed_fraction")
 TOTALS = (*MEASURES, "changed_tensors")
@@ -46,12 +47,15 @@ class Rules:
             require_one_of(limit.measure, MEASURES, "measure")
         for kind in self.ignore:
             require_one_of(kind, STRUCTURE, "kind of difference")
+        for pattern in [*self.keys, *self.allow, *(limit.keys for limit in self.limits)]:
+            compiled(pattern.removeprefix("!"))
         for measure, value in [*self.total.items(), *((x.measure, x.value) for x in self.limits)]:
             low = -1 if measure == "cosine" else 0
             if not low <= value < inf:
-                raise BadParam(f"the limit on {measure} is {value}; it must be at least {low}")
+                bounds = f"at least {low}, and finite"
+                raise BadParam(f"the limit on {measure} is {value}; it must be {bounds}")
         if not 0 <= self.slack < inf:
-            raise BadParam(f"slack is {self.slack}; it must be 0 or more")
+            raise BadParam(f"slack is {self.slack}; it must be 0 or more, and finite")
 
     @property
     def strict(self) -> bool:
@@ -83,7 +87,7 @@ class Judgement:
 
 def require_one_of(name: str, known: Iterable[str], kind: str) -> None:
     if name not in known:
-        raise BadParam(f"no {kind} is called {name!r}; there are: {', '.join(known)}")
+        raise BadParam(f"no {kind} is called '{escape(name)}'; there are: {', '.join(known)}")
 
 
 def judge(comparison: Comparison, rules: Rules) -> Judgement:

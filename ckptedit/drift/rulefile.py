@@ -12,30 +12,41 @@ keys = "cond_stage_model.**"
 relative = 0
 """
 
-import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ckptedit.drift.gates import Limit, Rules, require_one_of
-from ckptedit.errors import BadParam
+from ckptedit.errors import BadCheckpoint, BadParam
+from ckptedit.files import escape
+from ckptedit.files.bounded import parse_json, read_bytes, read_text
 
+RULES_BYTES = 1 << 18  # a limit on each of 3,000 tensors
+DOTS = 1000  # in a line of rules: a key of so many parts takes time by their square
+BASELINE_BYTES, BASELINE_ITEMS = 1 << 27, 4_000_000  # a report on 200,000 tensors that changed
 SECTIONS = ("keys", "ignore", "allow", "total", "limit", "slack")
 
 
 def load_rules(path: str | Path) -> Rules:
-    """Reads rules from TOML. Raises BadParam if the file is missing, malformed, or has a word
-    that is not known: a misspelt limit must not pass for none."""
+    """Reads rules from TOML, a file or a pipe. Raises BadParam if it is missing, malformed, longer
+    than 256 KiB, or has a word that is not known: a misspelt limit must not pass for none."""
+    import tomllib
+
     try:
-        with Path(path).open("rb") as file:
-            table = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadParam(f"cannot read rules from {path}: {error}") from error
+        text = read_text(path, RULES_BYTES, pipe=True)
+        if any(line.count(".") > DOTS for line in text.splitlines()):
+            raise BadCheckpoint(f"{escape(path)}: a line has more than {DOTS} dots; break it up")
+        table = tomllib.loads(text)
+    except BadCheckpoint as error:
+        raise BadParam(f"cannot read rules from {error}") from error
+    except RecursionError as error:
+        raise BadParam(f"cannot read rules from {escape(path)}: nested too deeply") from error
+    except ValueError as error:  # TOML's own, and that of an integer of thousands of digits
+        raise BadParam(f"cannot read rules from {escape(path)}: {escape(error)}") from error
     try:
         return parse_rules(table)
     except BadParam as error:
-        error.add_note(f"in {path}")
+        error.add_note(f"in {escape(path)}")
         raise
 
 
@@ -64,28 +75,36 @@ def parse_limit(text: str) -> Limit:
     if not colon or keys == "re":
         keys, measure = left, "relative"
     if not equals or not keys:
-        raise BadParam(f"the limit {text!r} must read GLOB=VALUE, as in 'cond_stage_model.**=0'")
+        raise BadParam(
+            f"the limit {_shown(text)} must read GLOB=VALUE, as in 'cond_stage_model.**=0'"
+        )
     return Limit(keys, _number({text: value}, text, parse=True), measure)
 
 
 def load_baseline(path: str | Path) -> dict[str, Any]:
     """Reads a report that `diff --json` wrote. Raises BadParam if it is not one."""
     try:
-        report = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadParam(f"cannot read the baseline {path}: {error}") from error
+        text = read_bytes(path, BASELINE_BYTES, pipe=True)
+        report = parse_json(text, escape(path), items=BASELINE_ITEMS)
+    except BadCheckpoint as error:
+        raise BadParam(f"cannot read the baseline {error}") from error
+    require_report(report, escape(path))
+    return report
+
+
+def require_report(report: Mapping[str, Any], what: str) -> None:
+    """Raises BadParam if this is not what `diff --json` prints, as far as gates look at it."""
     try:
         norms = [report["total"]["l2"], *(tensor["l2"] for tensor in report["tensors"])]
         names = [tensor["name"] for tensor in report["tensors"]]
         names += [*report["added"], *report["removed"], *report["retyped"]]
         names += [tensor["name"] for tensor in report["reshaped"]]
-    except (KeyError, TypeError) as error:
-        raise BadParam(f"{path} is not a report of `ckptedit diff --json`") from error
+    except (KeyError, TypeError, IndexError) as error:
+        raise BadParam(f"{what} is not a report of `ckptedit diff --json`") from error
     if not all(isinstance(x, int | float | None) for x in norms) or any(
         not isinstance(name, str) for name in names
     ):
-        raise BadParam(f"{path} is not a report of `ckptedit diff --json`")
-    return dict(report)
+        raise BadParam(f"{what} is not a report of `ckptedit diff --json`")
 
 
 def _limits(entry: Any) -> list[Limit]:
@@ -98,14 +117,14 @@ def _limits(entry: Any) -> list[Limit]:
 def _typed(table: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
     value = table.get(key, default)
     if not isinstance(value, kind):
-        raise BadParam(f"{key} is {value!r}; it must be a TOML {kind.__name__}")
+        raise BadParam(f"{key} is {_shown(value)}; it must be a TOML {kind.__name__}")
     return value
 
 
 def _strings(table: Mapping[str, Any], key: str) -> list[str]:
     values = _typed(table, key, list, [])
     if not all(isinstance(value, str) for value in values):
-        raise BadParam(f"{key} is {values!r}; it must be a list of strings")
+        raise BadParam(f"{key} is {_shown(values)}; it must be a list of strings")
     return list(values)
 
 
@@ -115,5 +134,13 @@ def _number(table: Mapping[str, Any], key: str, parse: bool = False) -> float:
         if isinstance(value, bool) or (isinstance(value, str) and not parse):
             raise ValueError
         return float(value)
-    except (TypeError, ValueError):
-        raise BadParam(f"the limit on {key} is {value!r}, not a number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise BadParam(f"the limit on {escape(key)} is {_shown(value)}, not a number") from None
+
+
+def _shown(value: Any) -> str:
+    """A value as Python writes it, cut; hexadecimal integers may be too long to be written."""
+    try:
+        return escape(repr(value))
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__} too large to be shown"

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ckptedit.drift.compare import compare, compared
 from ckptedit.drift.comparison import Comparison, Group, TensorDiff
 from ckptedit.drift.gates import Judgement, Limit, Outcome, Rules, judge, require_matches
-from ckptedit.drift.rulefile import load_baseline, load_rules, parse_limit
+from ckptedit.drift.rulefile import load_baseline, load_rules, parse_limit, require_report
 from ckptedit.errors import BadParam
 from ckptedit.files import Checkpoint, opened, require_weights
 from ckptedit.progress import Track, silent
@@ -141,6 +141,8 @@ def together(
         rules = load_rules(rules) if rules else Rules()
     if isinstance(baseline, str | Path):
         baseline = load_baseline(baseline)
+    elif baseline is not None:
+        require_report(baseline, "the baseline")
     given = {measure: value for measure, value in total.items() if value is not None}
     more = [limit if isinstance(limit, Limit) else parse_limit(limit) for limit in several(limits)]
     return replace(

@@ -2,16 +2,26 @@
 
 import json
 import math
+import time
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import ckptedit
 from ckptedit.cli.output import as_json
 from ckptedit.drift import Limit, Rules, judge
-from ckptedit.drift.gates import MEASURES
-from ckptedit.drift.rulefile import load_baseline, load_rules, parse_limit
-from ckptedit.errors import BadParam, UnknownName
+from ckptedit.drift.gates import MEASURES, TOTALS
+from ckptedit.drift.rulefile import (
+    SECTIONS,
+    load_baseline,
+    load_rules,
+    parse_limit,
+    parse_rules,
+    require_report,
+)
+from ckptedit.errors import BadParam, CkptError, UnknownName
 from ckptedit.files import Checkpoint
 
 K, V = "unet.attn2.to_k.weight", "unet.attn2.to_v.weight"
@@ -187,7 +197,34 @@ def test_a_cosine_of_what_overflows_meets_no_limit(diff_of):
     assert not judge(report, Rules(limits=[Limit("w", 0.9, "cosine")])).passed
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"total": {}}', '{"total": {"l2": "x"}}'])
+def cut_report(**changed):
+    """The least that is a report, and what is put in its place."""
+    lists = {key: [] for key in ("tensors", "added", "removed", "retyped", "reshaped")}
+    return json.dumps({"total": {"l2": 1.0}, **lists, **changed})
+
+
+def test_the_least_that_is_a_report_is_a_baseline(tmp_path):
+    (tmp_path / "report.json").write_text(cut_report())
+    assert load_baseline(tmp_path / "report.json")["total"] == {"l2": 1.0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"total": {}}',
+        '{"total": {"l2": "x"}}',
+        cut_report(total={"l2": 1.0}).replace("1.0", "1e400"),
+        cut_report(total={"l2": 1.0}).replace("1.0", "9" * 5000),
+        cut_report(extra={}).replace("{}", "[" * 100_000 + "]" * 100_000),
+        cut_report(added=[["x"]]),
+        cut_report(tensors="abc"),
+        cut_report(tensors=[{"name": "a", "l2": []}]),
+    ],
+    ids=lambda text: text[:40],
+)
 def test_a_baseline_that_is_no_report_is_refused(tmp_path, text):
     path = tmp_path / "baseline.json"
     path.write_text(text)
@@ -247,6 +284,75 @@ def test_a_malformed_rule_file_is_an_error_that_names_the_file(tmp_path, text):
     with pytest.raises(BadParam) as error:
         load_rules(path)
     assert "drift.toml" in "".join([str(error.value), *getattr(error.value, "__notes__", [])])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[total]\nrelative = 1e400",
+        "[total]\nrelative = " + "9" * 5000,
+        "slack = 0x" + "f" * 5000,
+        "allow = [0x" + "f" * 5000 + "]",
+        "allow = " + "[" * 20_000 + "]" * 20_000,
+        ".".join("a" * 30_000) + " = 1",
+        "allow = ['re:a{99999999999}']",
+        "limit = [{keys = 're:(', relative = 0}]",
+        "\n".join(".".join("a" * 1000) + f".a{i} = 1" for i in range(30)),
+        "# " + "x" * (1 << 18),
+        "a" * 5000 + " = 1",
+    ],
+    ids=lambda text: text[:40],
+)
+def test_rules_of_any_size_and_depth_are_one_line_of_trouble(tmp_path, text):
+    path = tmp_path / "drift.toml"
+    path.write_text(text)
+    start = time.process_time()
+    with pytest.raises(BadParam) as error:
+        load_rules(path)
+    assert len(str(error.value)) < 500 and "\n" not in str(error.value)
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "."])
+def test_what_is_no_file_is_neither_rules_nor_a_baseline(path):
+    for load in (load_rules, load_baseline):
+        with pytest.raises(BadParam, match="not a file"):
+            load(path)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+WORDS = st.sampled_from([*SECTIONS, *TOTALS, "name", "l2", "tensors", "added"])
+
+
+@given(st.dictionaries(WORDS, VALUES | st.dictionaries(WORDS, VALUES, max_size=3), max_size=4))
+def test_any_table_is_rules_or_one_error(table):
+    try:
+        parse_rules(table)
+    except CkptError as error:
+        assert "\n" not in str(error)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(found=st.dictionaries(WORDS, VALUES, max_size=7))
+def test_any_object_is_a_baseline_or_one_error(edited, found):
+    least = json.loads(cut_report())
+    try:
+        require_report(least | found, "it")
+        judge(edited, Rules(baseline=least | found))
+    except CkptError as error:
+        assert str(error) == "it is not a report of `ckptedit diff --json`"
+
+
+@given(st.text() | st.text("*:=.e0159-+ninfa").map("a=".__add__))
+def test_any_text_is_a_limit_or_one_error(text):
+    try:
+        Rules(limits=[parse_limit(text)])
+    except CkptError as error:
+        assert "\n" not in str(error)
 
 
 def test_a_missing_rule_file_is_an_error(tmp_path):
