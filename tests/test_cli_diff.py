@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from refusal import refused
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from tiny_model import random_mini, random_mini_folder
 from typer.testing import CliRunner
 
 import ckptedit
@@ -340,6 +341,28 @@ def test_shards_compare_with_a_single_file(base, tmp_path):
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {"total_size": size}, "weight_map": where}))
     assert run(base, index).exit_code == 0
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_single_file_compares_with_a_folder_of_the_same_model(tmp_path, turned):
+    sides = [random_mini(tmp_path / "one.safetensors"), random_mini_folder(tmp_path / "parts")]
+    found = run(*sides[:: -1 if turned else 1])
+    count = len(Checkpoint(sides[0]))
+    assert found.exit_code == 0, found.output
+    lines = found.stdout.splitlines()
+    assert lines[0].startswith(f"0 of {count} tensors changed")
+    assert lines[1].startswith(f"{count} tensors have other names in one of the two")
+    unet = tmp_path / "parts" / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(unet)
+    (name, *_) = (name for name in weights if "attn2.to_v" in name)
+    save_file(weights | {name: weights[name] * 2}, unet)
+    report = json.loads(run(*sides[:: -1 if turned else 1], "--json").stdout)
+    assert report["counts"] | {"changed": 1, "translated": count} == report["counts"]
+    (tensor,) = report["tensors"]
+    assert tensor["relative"] == pytest.approx(0.5 if turned else 1.0)
+    assert (tensor["name"] in Checkpoint(sides[0])) is not turned
+    allowed = "unet.**.attn2.to_v.*" if turned else "model.diffusion_model.**.attn2.to_v.*"
+    assert run(*sides[:: -1 if turned else 1], "--allow", allowed).exit_code == 0
 
 
 def test_nothing_imports_torch(base, edited):

@@ -35,6 +35,7 @@ def lines(comparison: "Comparison", judgement: "Judgement", *, top: int | None) 
         f"{total.changed:,} of {total.tensors:,} tensors changed, "
         f"{total.sums.changed:,} of {total.sums.elements:,} values"
     )
+    yield from scope(comparison)
     if comparison.changed:
         yield from table(FIGURES, [figures(total)])
         yield from places(comparison)
@@ -42,6 +43,17 @@ def lines(comparison: "Comparison", judgement: "Judgement", *, top: int | None) 
     if comparison.spectra:
         yield from spectra(comparison, top)
     yield from rules(comparison, judgement, top)
+
+
+def scope(comparison: "Comparison") -> Iterator[str]:
+    """What the figures do not cover, and what they cover under another name."""
+    if comparison.left_out:
+        yield f"{comparison.left_out:,} tensors were left out"
+    if comparison.translated:
+        yield (
+            f"{comparison.translated:,} tensors have other names in one of the two; "
+            "they were translated"
+        )
 
 
 def figures(item: "Group | TensorDiff", names: Sequence[str] = FIGURES) -> list[str]:
@@ -114,7 +126,10 @@ def rules(comparison: "Comparison", judgement: "Judgement", top: int | None) -> 
     word = judgement.word
     if word == "differs" and comparison.equal:
         word = "unsound"
-    yield typer.style(HEADS[word], fg="green" if judgement.passed else "red")
+    head = HEADS[word]
+    if comparison.left_out:
+        head = head.replace("every tensor", "every tensor compared")
+    yield typer.style(head, fg="green" if judgement.passed else "red")
 
 
 def rule(outcome: "Outcome", named: int | None) -> list[str]:

@@ -38,19 +38,22 @@ def compare(
     """
     if threads < 1:
         raise BadParam(f"threads is {threads}; it must be 1 or more")
-    names = compared(old, new, keys)
+    every = compared(old, new)
+    names = select(every, keys)
     both = [name for name in names if name in old and name in new]
     shaped = [name for name in both if old[name].shape == new[name].shape]
+    alone = [name for name in names if name not in old or name not in new]
+    reshaped = sorted(set(both) - set(shaped))
+    passing = _Pass(old, new, threads, track)
     return Comparison(
         old.label,
         new.label,
-        tensors=_Pass(old, new, threads, track).diffs(shaped),
-        added=sorted(name for name in names if name not in old),
-        removed=sorted(name for name in names if name not in new),
-        reshaped=[
-            Reshaped(name, old[name].shape, new[name].shape)
-            for name in sorted(set(both) - set(shaped))
-        ],
+        tensors=passing.diffs(shaped),
+        added=sorted(name for name in alone if name in new),
+        removed=sorted(name for name in alone if name in old),
+        reshaped=[Reshaped(name, old[name].shape, new[name].shape) for name in reshaped],
+        uncompared_nonfinite=passing.nonfinite([*alone, *reshaped]),
+        left_out=len(every) - len(names),
     )
 
 
@@ -85,6 +88,16 @@ class _Pass:
             found |= {name: (False, each) for name, each in zip(equal, sums, strict=True)}
         return [self._diff(name, *found[name]) for name in names]
 
+    def nonfinite(self, names: list[str]) -> dict[str, int]:
+        """How many values are NaN or Inf in tensors that one side has, or both in other shapes."""
+        counts = self._each(self._count_nonfinite, names, "looking for NaN") if names else ()
+        return {name: count for name, count in zip(names, counts, strict=True) if count}
+
+    def _count_nonfinite(self, name: str) -> int:
+        from ckptedit.drift.pieces import nonfinite
+
+        return sum(nonfinite(side, name) for side in (self.old, self.new) if name in side)
+
     def _compare(self, name: str) -> tuple[bool, Sums | None]:
         dtype = self.old[name].dtype
         if dtype == self.new[name].dtype and dtype in kernel.DTYPES:
@@ -114,7 +127,7 @@ class _Pass:
         job, size = list[str](), 0
         for name in names:
             job.append(name)
-            size += self.old[name].nbytes
+            size += (self.old if name in self.old else self.new)[name].nbytes
             if size >= JOB:
                 yield job
                 job, size = [], 0

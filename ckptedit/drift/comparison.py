@@ -139,6 +139,10 @@ class Comparison:
     added: list[str] = field(default_factory=list)  # only in new
     removed: list[str] = field(default_factory=list)  # only in old
     reshaped: list[Reshaped] = field(default_factory=list)
+    uncompared_nonfinite: Mapping[str, int] = field(default_factory=dict)  # of added, removed and
+    # reshaped tensors, those that hold NaN or Inf -> how many
+    left_out: int = 0  # tensors that `keys` did not pick
+    translated: int = 0  # tensors that are spelled otherwise on one side
     spectra: Mapping[str, Spectrum] = field(default_factory=dict)  # by tensor, if asked for
     factors: list[SharedFactor] = field(default_factory=list)
 
@@ -153,6 +157,14 @@ class Comparison:
     @cached_property
     def nonfinite(self) -> list[TensorDiff]:
         return [tensor for tensor in self.tensors if tensor.nonfinite]
+
+    @property
+    def nonfinite_names(self) -> list[str]:
+        """Every tensor of either side that holds NaN or Inf, whether it could be compared or not.
+
+        But for those that were left out.
+        """
+        return [*(tensor.name for tensor in self.nonfinite), *self.uncompared_nonfinite]
 
     @cached_property
     def total(self) -> Group:
@@ -197,6 +209,8 @@ class Comparison:
                 "compared": total.tensors,
                 "changed": total.changed,
                 "unchanged": total.tensors - total.changed,
+                "left_out": self.left_out,
+                "translated": self.translated,
             },
             "components": _named(self.grouped(lambda t: (t.component,)), "component"),
             "blocks": _named(self.grouped(lambda t: (t.component, t.block)), "component", "block"),
@@ -205,7 +219,7 @@ class Comparison:
             "removed": self.removed,
             "reshaped": [tensor.as_dict() for tensor in self.reshaped],
             "retyped": [tensor.name for tensor in self.retyped],
-            "nonfinite": [tensor.name for tensor in self.nonfinite],
+            "nonfinite": self.nonfinite_names,
             "tensors": [tensor.as_dict() | self._spectrum(tensor.name) for tensor in self.changed],
             "shared_right_factor": [asdict(factor) for factor in self.factors],
         }

@@ -161,15 +161,17 @@ def _beyond(found: Mapping[str, Any], kind: str, baseline: Mapping[str, Any]) ->
 
 
 def _finite(comparison: Comparison) -> Outcome:
-    names = tuple(tensor.name for tensor in comparison.nonfinite)
-    return Outcome("no value is NaN or infinite", not names, tensors=names)
+    names, left_out = tuple(comparison.nonfinite_names), comparison.left_out
+    unseen = f", but for {left_out:,} tensors left out" if left_out else ""
+    return Outcome(f"no value is NaN or infinite{unseen}", not names, tensors=names)
 
 
 def _total(comparison: Comparison, measure: str, limit: float) -> Outcome:
     total = comparison.total
     value = total.changed if measure == "changed_tensors" else getattr(total.figures, measure)
     sign = ">=" if measure == "cosine" else "<="
-    rule = f"{measure} of all tensors {sign} {limit:g}"
+    which = "the tensors compared" if comparison.left_out else "all tensors"
+    rule = f"{measure} of {which} {sign} {limit:g}"
     return Outcome(rule, within(value, measure, limit), float(value), limit)
 
 

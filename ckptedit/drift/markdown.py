@@ -42,6 +42,10 @@ def _lines(comparison: Comparison, judgement: Judgement, top: int) -> Iterable[s
     counts = f"{total.changed:,} of {total.tensors:,} tensors changed"
     values = f"{total.sums.changed:,} of {total.sums.elements:,} values"
     yield f"{code(comparison.old)} → {code(comparison.new)}: {counts}, {values}."
+    if comparison.left_out:
+        yield f"{comparison.left_out:,} tensors were left out."
+    if comparison.translated:
+        yield f"{comparison.translated:,} have other names in one of the two, and were translated."
     yield ""
     yield from table(FIGURES, [figures(total)])
     yield from table(("", "rule", "measured", "tensors"), map(_rule, judgement.outcomes))

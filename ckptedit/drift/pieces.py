@@ -17,7 +17,7 @@ from ckptedit.drift.norms import ROW, Floats, moved, stayed
 from ckptedit.drift.sums import Sums
 from ckptedit.files import Checkpoint, TensorInfo, decode_into
 from ckptedit.files.dtypes import FLOATS, NATIVE
-from ckptedit.files.nonfinite import holds_nonfinite
+from ckptedit.files.nonfinite import count_nonfinite, holds_nonfinite
 
 PIECE = 64 * ROW  # elements measured at a time: what they decode to fits into the caches
 STEP = 1 << 19  # bytes of each file compared at a time
@@ -99,7 +99,8 @@ def measure_moved(old: Checkpoint, new: Checkpoint, name: str, space: Workspace)
     """
     before, after = old[name], new[name]
     if not {before.dtype, after.dtype} <= MEASURABLE:
-        return Sums(before.numel, before.numel, 0, 0, *[nan] * 6)
+        bad = (nonfinite(checkpoint, name) for checkpoint in (old, new))
+        return Sums(before.numel, before.numel, *bad, *[nan] * 6)
     kind, total = _arithmetic(before, after), Sums()
     for start, used, rows in _pieces(before):
         values = space.values(kind, rows)
@@ -121,13 +122,20 @@ def measure_equal(checkpoint: Checkpoint, name: str, space: Workspace) -> Sums:
     """The sums over one tensor that is the same in both. A dtype without arithmetic adds none."""
     info, total = checkpoint[name], Sums()
     if info.dtype not in MEASURABLE:
-        return Sums(info.numel)
+        bad = nonfinite(checkpoint, name)
+        return Sums(info.numel, 0, bad, bad)
     for start, used, rows in _pieces(info):
         values = space.values(_arithmetic(info), rows)[0]
         raw = _read(checkpoint, info, start, space.raw[: rows * ROW * _width(info)])
         decode_into(raw, info.dtype, values.reshape(-1))
         total += stayed(values, used)
     return total
+
+
+def nonfinite(checkpoint: Checkpoint, name: str) -> int:
+    """How many values of one tensor are NaN or Inf, of whatever dtype."""
+    chunks, dtype = checkpoint.chunks(name), checkpoint[name].dtype
+    return sum(sum(count_nonfinite(np.frombuffer(chunk, np.uint8), dtype)) for chunk in chunks)
 
 
 def _pieces(info: TensorInfo) -> Iterator[tuple[int, int, int]]:

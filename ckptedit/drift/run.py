@@ -72,6 +72,22 @@ def both_opened(
         yield before, after
 
 
+def under_one_naming(old: Checkpoint, new: Checkpoint) -> tuple[Checkpoint, Checkpoint, int]:
+    """Both with one model's tensors under one name, and of how many that is new.
+
+    Views of the open files, or themselves if one has no name that the other lacks.
+    """
+    common = len(old.keys() & new.keys())
+    if common in (len(old), len(new)):
+        return old, new, 0
+    from ckptedit.families import spelled_like
+
+    ways = [(old, spelled_like(new, old)), (spelled_like(old, new), new)]
+    shared = [len(before.keys() & after.keys()) for before, after in ways]
+    best = shared.index(max(shared))
+    return *ways[best], shared[best] - common
+
+
 def diff(
     old: str | Path | Checkpoint,
     new: str | Path | Checkpoint,
@@ -104,15 +120,19 @@ def diff(
     baseline: an earlier report (`as_dict()`), or the JSON file of one: nothing may drift farther
     spectral: whether to measure the ranks of what changed, which takes longer
     threads:  1 or more; the figures are the same for any number
+    A single file and a diffusers folder of one model are compared under the names of the first, or
+    of the second if that has q, k and v apart.
     Raises BadCheckpoint, BadParam or UnknownName, before reading any tensor if it can be known.
     """
     total = {"relative": max_relative, "l2": max_l2, "linf": max_abs}
     held = together(
         rules, total, limits=limits, keys=keys, allow=allow, ignore=ignore, baseline=baseline
     )
-    with both_opened(old, new) as (before, after):
+    with both_opened(old, new) as sides:
+        before, after, translated = under_one_naming(*sides)
         require_matches(held, compared(before, after, held.keys))
         comparison = compare(before, after, keys=held.keys, threads=threads, track=track)
+        comparison = replace(comparison, translated=translated)
         if not comparison.equal:  # of codes only this can be told
             require_weights(before, after)
         if spectral:

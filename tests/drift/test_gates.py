@@ -120,6 +120,44 @@ def test_nan_passes_no_limit_at_all(diff_of, measure, old):
     assert "no value is NaN or infinite" in broken(judge(report, every))
 
 
+FINITE = "no value is NaN or infinite"
+NAN = torch.tensor([1.0, math.nan])
+ALL_KINDS = ["added", "removed", "reshaped", "retyped"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({}, {"x": NAN}),
+        ({"x": NAN}, {}),
+        ({"x": torch.ones(2, 1)}, {"x": NAN}),
+        ({"x": NAN}, {"x": torch.ones(2, 1)}),
+        ({"x": NAN.to(torch.complex64)}, {"x": NAN.to(torch.complex64)}),
+        ({"x": NAN}, {"x": NAN.to(torch.complex64)}),
+        ({"x": torch.ones(2)}, {"x": NAN.to(torch.complex64)}),
+    ],
+    ids=["added", "removed", "reshaped", "was reshaped", "complex", "retyped", "new complex"],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_nan_is_found_in_what_could_not_be_compared(diff_of, old, new, threads):
+    report = diff_of(OLD | old, OLD | new, threads=threads)
+    judgement = judge(report, Rules(allow=["**"], ignore=ALL_KINDS))
+    assert broken(judgement) == [FINITE]
+    (outcome,) = [outcome for outcome in judgement.outcomes if not outcome.passed]
+    assert outcome.tensors == ("x",)
+    assert report.as_dict()["nonfinite"] == ["x"]
+
+
+def test_what_was_left_out_is_said_to_be(diff_of):
+    report = diff_of(OLD | {"x": NAN}, OLD | {"x": NAN * 1, "y": NAN * 2}, keys=["!?"])
+    judgement = judge(report, Rules(total={"l2": 0.0}))
+    assert [outcome.rule for outcome in judgement.outcomes][-2:] == [
+        f"{FINITE}, but for 2 tensors left out",
+        "l2 of the tensors compared <= 0",
+    ]
+    assert judgement.passed and report.as_dict()["counts"]["left_out"] == 2
+
+
 def test_a_limit_on_a_nan_figure_is_broken_and_says_so(diff_of):
     report = diff_of(OLD, OLD | {K: torch.tensor([3.0, math.nan])})
     judgement = judge(report, Rules(total={"relative": 1e30}, limits=[Limit("**.to_k.**", 1e30)]))
@@ -380,7 +418,8 @@ def test_a_report_in_json_has_the_promised_names(edited):
     assert tensor["l2"] == 1.0
     assert report["same"] is False
     assert (report["added"], report["removed"], report["reshaped"]) == ([], [], [])
-    assert report["counts"] == {"compared": 3, "changed": 1, "unchanged": 2}
+    counts = {"compared": 3, "changed": 1, "unchanged": 2, "left_out": 0, "translated": 0}
+    assert report["counts"] == counts
     assert [role["role"] for role in report["roles"] if role["changed_tensors"]] == ["k"]
 
 

@@ -55,7 +55,15 @@ def test_every_pattern_is_told_apart(dtype):
         assert holds_nonfinite(alone.view(np.uint8), dtype) == (not value.isfinite())
 
 
-@pytest.mark.parametrize("dtype", ["I64", "BOOL", "U8", "F8_E8M0"])
+@pytest.mark.parametrize("dtype", ["F8_E8M0", "C64"])
+def test_dtypes_without_arithmetic_have_nan_too(dtype):
+    values = np.array([255] * 4 + [0, 0, 128, 127] + [127] * 3 + [0] * 5, np.uint8)
+    assert holds_nonfinite(values, dtype)
+    assert count_nonfinite(values, dtype) == ((4, 0) if dtype == "F8_E8M0" else (1, 1))
+    assert count_nonfinite(values[8:], dtype) == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", ["I64", "BOOL", "U8", "F4", "F6_E2M3"])
 def test_other_dtypes_have_none(dtype):
     assert not holds_nonfinite(np.full(8, 255, np.uint8), dtype)
 
