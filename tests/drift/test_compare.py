@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from both_ways import both_ways
+from safetensors.torch import save_file
 from torch import Tensor
 
+import ckptedit
 from ckptedit.drift import Figures, kernel
 from ckptedit.errors import BadCheckpoint, BadParam, UnknownName
 from ckptedit.files import Checkpoint
@@ -288,3 +290,33 @@ def test_sums_of_a_long_tensor_do_not_lose_digits(diff_of):
     figures = diff_of({"w": old}, {"w": new}).tensors[0].figures
     assert figures.l1 == pytest.approx(value * 3_000_000, rel=1e-7)
     assert figures.l2 == pytest.approx(value * np.sqrt(3_000_000), rel=1e-7)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_packed_matrices_are_compared_one_by_one_with_those_of_a_folder(tmp_path, turned):
+    """OpenCLIP's q, k and v are one tensor in a single file of SD2, and three in a folder."""
+    q, k, v, rest = (random((8, 8), 1.0, seed) for seed in range(4))
+    spot, marker = "transformer_blocks.0.attn2.to_k.weight", torch.zeros(320, 1024)
+    text = "cond_stage_model.model.transformer.resblocks.3.attn"
+    single = {
+        f"model.diffusion_model.input_blocks.1.1.{spot}": marker,
+        f"{text}.in_proj_weight": torch.cat([q, k, v]),
+        f"{text}.out_proj.weight": rest,
+    }
+    start = "text_model.encoder.layers.3.self_attn"
+    parts = {
+        "unet/diffusion_pytorch_model": {f"down_blocks.0.attentions.0.{spot}": marker},
+        "text_encoder/model": {
+            f"{start}.{name}_proj.weight": matrix
+            for name, matrix in zip(("q", "k", "v", "out"), (q, k + 1, v, rest), strict=True)
+        },
+    }
+    save_file(single, tmp_path / "one.safetensors")
+    for path, tensors in parts.items():
+        (tmp_path / "parts" / path).parent.mkdir(parents=True)
+        save_file(tensors, tmp_path / "parts" / f"{path}.safetensors")
+    sides = [tmp_path / "one.safetensors", tmp_path / "parts"]
+    found = ckptedit.diff(*sides[:: -1 if turned else 1]).comparison
+    assert (len(found.tensors), found.translated, found.added, found.removed) == (5, 5, [], [])
+    (changed,) = found.changed
+    assert changed.name.endswith("k_proj.weight") and changed.figures.linf == pytest.approx(1)

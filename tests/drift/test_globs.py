@@ -94,11 +94,10 @@ def test_a_hint_is_a_pattern_that_fits_the_name():
         select(["layers[0].weight"], ["layers[0].weight"])
 
 
-def test_a_name_of_any_length_makes_no_hint_slow():
-    start = time.process_time()
-    with pytest.raises(UnknownName, match=r"none of the 1 tensors$"):
-        select(["ab" * 1_000_000], ["ba" * 400])
-    assert time.process_time() - start < 1
+def test_a_hint_is_no_name_of_any_length():
+    names = ["ab" * 1_000_000, "".join(f"layer{i}." for i in range(33))]
+    with pytest.raises(UnknownName, match=r"none of the 2 tensors$"):
+        select(names, [names[1][:-1]])
 
 
 @given(pattern=st.text("ab.*?", max_size=9), name=st.text("ab.", max_size=9))
