@@ -198,3 +198,42 @@ def test_a_bug_shows_its_traceback_and_is_no_difference():
     code = "import ckptedit.cli as cli; cli.app = lambda: 1 / 0; cli.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2 and "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_is_said_of_an_interrupted_command_is_true(tmp_path, monkeypatch, when):
+    """An interrupt may come when the file is there and only its folder is to reach the disk."""
+    from ckptedit.files import publish
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    name = {"before": "_link", "after": "sync_folder"}[when]
+    monkeypatch.setattr(publish, name, interrupted)
+    result = CliRunner().invoke(app, ["demo"])
+    what = {"before": "nothing", "after": "base.safetensors"}[when]
+    assert (result.exit_code, result.stderr) == (130, f"error: interrupted; {what} was written\n")
+    assert Path("base.safetensors").exists() == (when == "after")
+
+
+def test_a_set_that_is_taken_back_was_not_written(tmp_path, monkeypatch):
+    from ckptedit.files.publish import NewFile
+
+    monkeypatch.chdir(tmp_path)
+    real, calls = NewFile.publish, []
+
+    def publish(self: NewFile, replace: bool) -> None:
+        real(self, replace)
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(NewFile, "publish", publish)
+    put(tmp_path / "a.safetensors")
+    calls.clear()
+    result = CliRunner().invoke(
+        app, ["merge", "a.safetensors", "a.safetensors", "-o", "out.safetensors.index.json"]
+    )
+    assert result.stderr == "error: interrupted; nothing was written\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]

@@ -48,9 +48,12 @@ class ErrorsToExit(TyperGroup):
         sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
+        from ckptedit.cli.interrupted import names_written
+
         debug = ctx.params.get("debug", False)
         try:
-            return super().invoke(ctx)
+            with names_written() as names:
+                return super().invoke(ctx)
         except CkptError as error:
             if debug:
                 import traceback
@@ -60,7 +63,7 @@ class ErrorsToExit(TyperGroup):
             typer.echo(f"error: {message}", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            typer.echo("error: interrupted; nothing was written", err=True)
+            typer.echo(f"error: {names}", err=True)
             raise typer.Exit(130) from None
 
 

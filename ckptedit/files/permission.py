@@ -9,6 +9,7 @@ from pathlib import Path
 from ckptedit.errors import BadParam, OutputExists, WriteFailed
 from ckptedit.files.checkpoint import Checkpoint
 from ckptedit.files.layout import INDEX_SUFFIX, OTHER_FORMATS, SINGLE, SUFFIX
+from ckptedit.files.leftovers import recover
 from ckptedit.files.names import escape
 
 STDOUT = "-"
@@ -31,6 +32,8 @@ def check_output(
 ) -> None:
     """Raises BadParam, OutputExists or WriteFailed if the output may not go to target.
 
+    What a killed run left there is removed first, or put back (`leftovers.recover`).
+
     inputs: what is read; none of them, under whatever name, is overwritten unless in_place, which
     is None where the user cannot ask for that
     force: whether another existing file may be replaced
@@ -39,6 +42,8 @@ def check_output(
     if str(target) == STDOUT:
         return _check_stdout(inputs)
     path, label = Path(target), escape(target)
+    with contextlib.suppress(OSError, RuntimeError):  # it will be found below
+        recover(path.resolve())
     found = _stat(path)
     if not path.parent.is_dir():
         raise WriteFailed(f"{label}: there is no folder {escape(path.parent)}")

