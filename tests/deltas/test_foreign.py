@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from ckptedit.deltas import apply, plan, write_delta
-from ckptedit.deltas.foreign import PARTS
+from ckptedit.deltas.foreign import PARTS, require_whole
 from ckptedit.errors import BadCheckpoint, CkptError, Incompatible
 from ckptedit.files import Checkpoint, Spec, pack_header, write, write_edited
 from ckptedit.merging import METHODS, merge
@@ -192,3 +192,9 @@ def test_averaged_copies_that_keep_the_old_weights_are_noted(make, tmp_path):
         assert len([note for note in notes if "averaged copies" in note]) == count
         notes = merge(base, [change], tmp_path / "b", method="task", force=True).notes
         assert len([note for note in notes if "averaged copies" in note]) == count
+
+
+def test_a_checkpoint_with_a_module_called_diff_is_one(tmp_path):
+    save_file({"a.diff.weight": np.ones(2, np.float32)}, tmp_path / "x.safetensors")
+    with Checkpoint(tmp_path / "x.safetensors") as checkpoint:
+        require_whole(checkpoint)

@@ -1,6 +1,7 @@
 """Laws: a delta applied to its base is the edited checkpoint; taken out of that, the base."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import ckptedit
 from ckptedit.deltas import apply, export, open_delta, plan, read_delta, write_delta
 from ckptedit.deltas.change import Dense, LowRank, Replacement, patched
 from ckptedit.errors import (
@@ -454,3 +456,14 @@ def test_what_is_open_stays_open_and_names_do_as_well(make, tmp_path):
         assert read_delta(delta).keys() == read_delta(tmp_path / "d").keys() == EDIT.keys()
         assert export(delta, tmp_path / "e", format="lycoris").tensors
         assert start.raw(KEY).size and delta.raw(next(iter(delta))).size
+
+
+def test_the_python_example_of_the_docs_works(make, tmp_path, monkeypatch):
+    make("base"), make("edited", changes=EDIT)
+    monkeypatch.chdir(tmp_path)
+    page = Path(ckptedit.__file__).parent.parent / "docs" / "delta.md"
+    names: dict[str, object] = {}
+    exec(page.read_text().split("```python")[1].split("```")[0], names)
+    assert names["changes"].keys() == EDIT.keys() and not names["made"].off[0]
+    once = apply("base.safetensors", "vangogh.safetensors", "once.safetensors")
+    assert stored("again.safetensors")[KEY] == stored(once.path)[KEY]
