@@ -19,7 +19,6 @@ from ckptedit.files import Spec, write
 from ckptedit.progress import Track, silent
 
 EACH = 40  # pictures of every style and object
-STAGES = ("judge", "vae", "text", "unet")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from ckptedit.canvas.frame import (
 )
 
 CREAM = (0.95, 0.90, 0.78)
-INDIGO = (0.07, 0.14, 0.36)
 
 
 def hokusai(f: Frame) -> Array:

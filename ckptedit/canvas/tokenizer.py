@@ -16,7 +16,6 @@ from ckptedit.canvas.draw import OBJECTS, PHOTO, STYLES
 LENGTH = 24  # tokens of a prompt, with the start and the end
 VOCABULARY = 1900
 START, END = "<|startoftext|>", "<|endoftext|>"
-PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # CLIP's word pattern
 
 COMMON = """
 with without and or of on at to from for is are one two three four many some no not very best

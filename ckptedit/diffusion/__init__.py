@@ -2,9 +2,9 @@
 
 from ckptedit.diffusion.device import choose_threads, resolve_device, threads
 from ckptedit.diffusion.grid import grid, save_png
-from ckptedit.diffusion.model import Denoiser, Model, kv_parameters, load_kv, open_model
+from ckptedit.diffusion.model import Denoiser, Model, kv_parameters, open_model
 from ckptedit.diffusion.noise import noise_for, noises_for
-from ckptedit.diffusion.sampling import decode, encode_pictures, sample, sample_latents, solve
+from ckptedit.diffusion.sampling import decode, sample, sample_latents, solve
 from ckptedit.diffusion.schedule import Schedule
 from ckptedit.diffusion.sheet import sample_sheet
 
@@ -14,10 +14,8 @@ __all__ = [
     "Schedule",
     "choose_threads",
     "decode",
-    "encode_pictures",
     "grid",
     "kv_parameters",
-    "load_kv",
     "noise_for",
     "noises_for",
     "open_model",

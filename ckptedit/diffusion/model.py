@@ -12,7 +12,6 @@ from torch.nn import Module, Parameter
 
 from ckptedit.diffusion.device import resolve_device, resolve_precision, trainable
 from ckptedit.diffusion.schedule import Schedule
-from ckptedit.errors import Incompatible
 from ckptedit.families import Family, blocks_of, detect
 from ckptedit.families.family import UNET_PREFIXES
 from ckptedit.families.kv import KV_NAME
@@ -180,16 +179,3 @@ def kv_parameters(unet: Module, names: Mapping[str, Any] | list[str]) -> dict[st
         bare = name.removeprefix(prefix)
         found[name] = parameters[bare if bare in parameters else translate(bare, to_diffusers)]
     return found
-
-
-@torch.no_grad()
-def load_kv(unet: Module, weights: Mapping[str, Tensor]) -> None:
-    """Replaces K/V weights of a live UNet in place.
-
-    weights: name as stored in the checkpoint -> [out, d], any float dtype, any device
-    """
-    for name, parameter in kv_parameters(unet, weights).items():
-        if parameter.shape != weights[name].shape:
-            theirs = list(weights[name].shape)
-            raise Incompatible(f"{name} is {list(parameter.shape)} in the model and {theirs} here")
-        parameter.copy_(weights[name])

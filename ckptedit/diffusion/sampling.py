@@ -115,20 +115,6 @@ def decode(model: Model, latents: Tensor) -> Tensor:
     return torch.cat(done)
 
 
-@torch.no_grad()
-def encode_pictures(model: Model, pictures: np.ndarray) -> Tensor:
-    """Pictures [n, height, width, 3] uint8 -> latents [n, c, h, w] float32 on the CPU.
-
-    The mean of the encoder's distribution, scaled for the UNet.
-    """
-    vae: Any = model.vae
-    values = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-    parts = []
-    for part in values.split(model.batch):
-        parts.append(vae.encode(part.to(model.device)).latent_dist.mean.cpu())
-    return torch.cat(parts) * model.family.latent_scale
-
-
 def _solver(denoiser: Denoiser, steps: int) -> Any:
     from diffusers import DPMSolverMultistepScheduler
 

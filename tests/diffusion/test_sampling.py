@@ -13,7 +13,6 @@ from ckptedit.diffusion import (
     Model,
     Schedule,
     choose_threads,
-    encode_pictures,
     noise_for,
     noises_for,
     resolve_device,
@@ -127,15 +126,6 @@ def test_a_velocity_is_turned_into_the_noise_it_stands_for() -> None:
 def test_an_unknown_schedule_is_refused() -> None:
     with pytest.raises(BadCheckpoint, match="cosine"):
         Schedule(SCHEDULER | {"beta_schedule": "cosine"})
-
-
-def test_pictures_are_encoded_to_scaled_means(model: Model) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
-    model.batch = 2
-    values = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 127.5 - 1
-    with torch.no_grad():
-        expected = model.vae.encode(values).latent_dist.mode() * model.vae.config.scaling_factor
-    assert_close(encode_pictures(model, pictures), expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
