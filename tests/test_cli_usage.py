@@ -194,12 +194,6 @@ def test_an_interrupted_command_leaves_nothing(models, number, status):
     assert sorted(path.name for path in models.iterdir()) == ["a.safetensors", "b.safetensors"]
 
 
-def test_a_bug_shows_its_traceback_and_is_no_difference():
-    code = "import ckptedit.cli as cli; cli.app = lambda: 1 / 0; cli.main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 2 and "ZeroDivisionError" in done.stderr
-
-
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_what_is_said_of_an_interrupted_command_is_true(tmp_path, monkeypatch, when):
     """An interrupt may come when the file is there and only its folder is to reach the disk."""

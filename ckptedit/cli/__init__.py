@@ -8,7 +8,7 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import import_module
 from typing import Any
 
@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from ckptedit.cli.streams import secure_streams
+from ckptedit.cli.trouble import told
 from ckptedit.errors import CkptError
 
 # names of modules in this folder, each with a function of the same name, as work goes
@@ -50,21 +51,30 @@ class ErrorsToExit(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         from ckptedit.cli.interrupted import names_written
 
-        debug = ctx.params.get("debug", False)
         try:
             with names_written() as names:
                 return super().invoke(ctx)
-        except CkptError as error:
-            if debug:
-                import traceback
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, typer.Exit) or hasattr(error, "format_message"):
+                raise
+            command = self.commands.get(str(ctx.invoked_subcommand))
+            options = {name for param in command.params for name in param.opts} if command else ()
+            status = report(error, options, str(names), debug=ctx.params.get("debug", False))
+            raise typer.Exit(status) from None
 
-                traceback.print_exc()
-            message = "; ".join([str(error), *getattr(error, "__notes__", [])])
-            typer.echo(f"error: {message}", err=True)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            typer.echo(f"error: {names}", err=True)
-            raise typer.Exit(130) from None
+
+def report(
+    error: BaseException, options: Collection[str] = (), interrupted: str = "interrupted", *,
+    debug: bool,
+) -> int:  # fmt: skip
+    """Says on stderr what went wrong, with the traceback if debug; returns the exit status."""
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    message, status = told(error, options, interrupted)
+    typer.echo(f"error: {message}", err=True)
+    return status
 
 
 def misused(error: Any, message: str) -> str:
@@ -115,8 +125,5 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # numpy's the thread that hashes
     try:
         sys.exit(app())
-    except Exception:  # a bug of ours; Python's status for it, 1, would mean "they differ"
-        import traceback
-
-        traceback.print_exc()
-        sys.exit(2)
+    except (Exception, KeyboardInterrupt) as error:  # outside of any command
+        sys.exit(report(error, debug="--debug" in sys.argv))
