@@ -20,7 +20,7 @@ def standing_strength(lines: Sequence[Line], delta: Delta) -> float:
             strength += _strength(line)
         elif line not in own:
             break
-    return strength
+    return max(strength, 0.0)
 
 
 def _strength(line: Line) -> float:

@@ -8,7 +8,7 @@ import pytest
 
 from ckptedit.deltas import apply, export, write_delta
 from ckptedit.errors import BadCheckpoint, DoesNotFit
-from ckptedit.files import Checkpoint, write_edited
+from ckptedit.files import Checkpoint, ledger, write_edited
 from deltas.conftest import ERASED, KEY, SHAPES, TEXT, VALUE, dense, low_rank, numbers, stored
 
 EDIT = {KEY: low_rank(SHAPES[KEY], 4), VALUE: dense(SHAPES[VALUE])}
@@ -102,3 +102,16 @@ def test_the_result_is_held_against_its_digest(edit):
     whole = apply(base, folder / "other", folder / "y")
     assert whole.elsewhere and not whole.verified
     assert any("not the checkpoint that it names" in note for note in whole.notes)
+
+
+def test_what_was_taken_out_under_later_edits_and_is_applied_again_is_told_again(edit, make):
+    base, delta, folder = edit
+    other = write_delta(base, make("o", changes={TEXT: dense(SHAPES[TEXT])}), folder / "o").path
+    both = apply(apply(base, delta, folder / "one").path, other, folder / "both").path
+    without = apply(both, delta, folder / "without", reverse=True).path
+    with Checkpoint(without) as checkpoint:
+        assert ledger.concepts_of(checkpoint.ledger) == []
+    again = apply(without, delta, folder / "again").path
+    with Checkpoint(again) as checkpoint:
+        assert ledger.concepts_of(checkpoint.ledger) == ["Van Gogh"]
+    assert stored(again) == stored(both)
