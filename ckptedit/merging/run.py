@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ckptedit.deltas import Delta
 from ckptedit.deltas.foreign import require_whole
 from ckptedit.deltas.memory import opened_edit
 from ckptedit.deltas.sides import Changes
@@ -27,10 +28,12 @@ from ckptedit.merging.stream import Stream
 from ckptedit.merging.task_vectors import TaskVectors
 from ckptedit.progress import Track, silent
 
+Given = str | Path | Checkpoint | Delta | Changes  # an edit
+
 
 def merge(
     base: str | Path | Checkpoint,
-    edits: Sequence[str | Path | Checkpoint | Changes],
+    edits: Given | Sequence[Given],
     output: str | Path,
     *,
     method: str = "ties",
@@ -53,8 +56,8 @@ def merge(
     """Merges edits of a base into a checkpoint with the base's names, order, shapes and dtypes.
 
     base:    a checkpoint by name (a file, an index, a folder, `-` for stdin) or an open one
-    edits:   edited checkpoints, deltas or LoRAs, by name or open; or changes in memory, by the
-             name of the base's tensor
+    edits:   one or several: edited checkpoints, deltas or LoRAs, by name or open; or changes in
+             memory, by the name of the base's tensor
     output:  a file, an index of shards, a folder where the base is one, or `-` for stdout
     method:  a name in METHODS; its parameters come by keyword, `density=0.3`, or in params
     weights: one per edit; none stands for all 1
@@ -73,6 +76,8 @@ def merge(
     given = both(params or {}, hyperparameters)
     recipe = Recipe(method, given, tuple(weights), scale, dict(blocks or {}), tuple(keys), extra,
                     allow_nonfinite, saturate, seed, threads)  # fmt: skip
+    if isinstance(edits, str | Path | Delta | Mapping):
+        edits = [edits]
     require_sound(recipe, len(edits))
     with ExitStack() as stack:
         start = stack.enter_context(opened(base))

@@ -365,3 +365,17 @@ def delta_of(base, edited):
     with Checkpoint(base) as before, Checkpoint(edited) as after:
         write_delta(before, after, path)
     return path
+
+
+def test_one_edit_needs_no_list_and_what_is_open_stays_open(base, edits, tmp_path):
+    one, listed = tmp_path / "one.safetensors", tmp_path / "listed.safetensors"
+    merge_files(str(base), str(edits[0]), one, method="task")
+    merge_files(base, [edits[0]], listed, method="task")
+    assert one.read_bytes() == listed.read_bytes()
+    with Checkpoint(base) as start, Checkpoint(edits[0]) as edit:
+        merge_files(start, edit, listed, method="task", force=True)
+        assert one.read_bytes() == listed.read_bytes() and edit.raw(KEY).size
+        with pytest.raises(BadParam, match="ties has no parameter densty"):
+            merge_files(start, edit, listed, densty=0.3, force=True)
+        with pytest.raises(BadParam, match="density is given twice"):
+            merge_files(start, edit, listed, density=0.3, params={"density": 0.3}, force=True)
