@@ -9,7 +9,7 @@ from ckptedit.deltas.delta import Delta, is_delta, open_delta
 from ckptedit.deltas.entry import total
 from ckptedit.deltas.fit import Fit, averaged, fit, how_far, require_fit, some
 from ckptedit.deltas.foreign import open_foreign, require_whole
-from ckptedit.deltas.lineage import standing_strength
+from ckptedit.deltas.lineage import NOT_IN, Standing, standing_of
 from ckptedit.errors import BadParam
 from ckptedit.files import Checkpoint, require_weights
 
@@ -19,7 +19,7 @@ class Application:
     """What applying a delta would do, checked.
 
     reverse:  whether base is the edited checkpoint, and the delta is taken out of it
-    standing: the strength with which the delta is in the base now, as its ledger says
+    standing: how the delta is in the base now, as its ledger says
     """
 
     base: Checkpoint
@@ -27,7 +27,7 @@ class Application:
     strength: float
     reverse: bool
     fit: Fit
-    standing: float = 0.0
+    standing: Standing = NOT_IN
 
     @property
     def factor(self) -> float:
@@ -43,7 +43,7 @@ class Application:
     def whole(self) -> bool:
         """Whether the delta says what comes out: it fits, and is applied or taken out in full."""
         named = all(entry.result for entry in self.delta.entries.values())
-        return self.fit.exact and named and self.strength == 1
+        return self.fit.exact and not self.fit.told and named and self.strength == 1
 
     @property
     def parent(self) -> str:
@@ -131,7 +131,7 @@ def plan(
     require_weights(base)
     require_whole(base)
     opened = open_for(base, delta)
-    standing = standing_strength(base.ledger, opened)
+    standing = standing_of(base.ledger, opened)
     found = fit(base, opened, strength=strength, reverse=reverse, standing=standing)
     require_fit(found, base, opened, fuzz=fuzz, standing=standing)
     return Application(base, opened, strength, reverse, found, standing)

@@ -145,7 +145,7 @@ def _edit(planned: Application, name: str, unlike: dict[str, None]) -> Callable[
 
     unlike: gets the name if the ledger alone says that it fits, and its base does not come out
     """
-    by_ledger = takes_out(planned.strength, planned.standing)
+    by_ledger = takes_out(planned.strength, planned.standing.strength)
     base, entry, info = planned.base, planned.delta.entries[name], planned.base[name]
 
     def compute() -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from ckptedit.deltas.change import digest
 from ckptedit.deltas.delta import Delta
 from ckptedit.deltas.entry import Entry
+from ckptedit.deltas.lineage import NOT_IN, Standing
 from ckptedit.errors import DoesNotFit
 from ckptedit.files import Checkpoint, escape
 
@@ -43,19 +44,19 @@ def fit(
     *,
     strength: float = 1.0,
     reverse: bool = False,
-    standing: float = 0.0,
+    standing: Standing = NOT_IN,
 ) -> Fit:
     """Compares digests.
 
     reverse:  base is the edited checkpoint, out of which it is to be taken
-    standing: the strength with which the delta is in the base, as its ledger says; that counts
-              where no digest can tell: for a strength that is not 1, or a delta that is an export
+    standing: how the delta is in the base, as its ledger says; that counts where no digest can
+              tell: for a strength that is not 1 at once, or a delta that is an export
     """
-    told = reverse and 0 < strength <= standing * (1 + 1e-9)
+    told = reverse and 0 < strength <= standing.strength * (1 + 1e-9)
     found: dict[str, list[str]] = {kind.name: [] for kind in fields(Fit)}
     for name, entry in delta.entries.items():
         if kind := _misfit(base, name, entry, reverse):
-            no_digest = entry.result is None or (strength, standing) != (1, 1)
+            no_digest = entry.result is None or strength != 1 or not standing.once
             if told and no_digest and kind in ("differing", "unknown"):
                 kind = "told"
             found[kind].append(name)
@@ -87,11 +88,11 @@ def averaged(base: Checkpoint, changed: Iterable[str]) -> list[str]:
 
 
 def require_fit(
-    found: Fit, base: Checkpoint, delta: Delta, *, fuzz: bool, standing: float = 0.0
+    found: Fit, base: Checkpoint, delta: Delta, *, fuzz: bool, standing: Standing = NOT_IN
 ) -> None:
     """Raises DoesNotFit. fuzz: other values are accepted, other tensors never.
 
-    standing: the strength with which the delta is in the base, as its ledger says
+    standing: how the delta is in the base, as its ledger says
     """
     count = len(delta.entries)
     start = f"{delta.label} does not fit {base.label}: "
@@ -117,10 +118,13 @@ def require_fit(
         )
 
 
-def _hint(standing: float) -> str:
-    if standing in (0, 1):
+def _hint(standing: Standing) -> str:
+    if not standing.strength or standing.once:
         return ""
-    return f", but its ledger says that it was applied: --reverse --strength {standing:g} undoes it"
+    return (
+        ", but its ledger says that it was applied: --reverse --strength "
+        f"{standing.strength:g} undoes it"
+    )
 
 
 def how_far(values: int, worst: float) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import isclose
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckptedit.deltas.delta import Delta
 from ckptedit.files import ledger
@@ -12,15 +12,33 @@ if TYPE_CHECKING:
     from ckptedit.deltas.application import Application
 
 
-def standing_strength(lines: Sequence[Line], delta: Delta) -> float:
-    """The strength with which a delta is in a checkpoint; 0 if it was not the last thing done."""
-    mine, own, strength = delta.data_sha256(), trunk(delta.ledger), 0.0
+class Standing(NamedTuple):
+    """How a delta is in a checkpoint, as the ledger says; 0 and 0 if it was not done last.
+
+    strength: in all; times: how often it was applied, or taken out in part, for that
+    """
+
+    strength: float = 0.0
+    times: int = 0
+
+    @property
+    def once(self) -> bool:
+        """Whether it was applied in full, at once: its digests then tell what comes out."""
+        return self == (1, 1)
+
+
+NOT_IN = Standing()
+
+
+def standing_of(lines: Sequence[Line], delta: Delta) -> Standing:
+    """How a delta is in the checkpoint that has this ledger."""
+    mine, own, found = delta.data_sha256(), trunk(delta.ledger), []
     for line in reversed(trunk(lines)):
         if line.get("delta_sha256") == mine:
-            strength += _strength(line)
+            found.append(_strength(line))
         elif line not in own:
             break
-    return max(strength, 0.0)
+    return Standing(max(sum(found), 0.0), len(found))
 
 
 def _strength(line: Line) -> float:
@@ -43,11 +61,12 @@ def lineage(known: Sequence[Line], planned: "Application", parent: str) -> list[
     mine, own = planned.delta.data_sha256(), trunk(planned.delta.ledger)
     options = {"strength": planned.factor, "fuzz": not planned.fit.exact}
     if planned.factor > 0:
-        new = [] if planned.standing else own
+        new = [] if planned.standing.strength else own
         return [*known, *new, ledger.entry("apply", options, parent, delta_sha256=mine)]
-    if 0 < -planned.factor < planned.standing and not takes_out(-planned.factor, planned.standing):
+    standing = planned.standing.strength
+    if 0 < -planned.factor < standing and not takes_out(-planned.factor, standing):
         return [*known, ledger.entry("apply", options, parent, delta_sha256=mine)]
-    whole = takes_out(-planned.factor, planned.standing or 1.0)
+    whole = takes_out(-planned.factor, standing or 1.0)
     left = [line for line in known if line not in own and line.get("delta_sha256") != mine]
     if whole and left == known[: len(left)] and len(left) < len(known):
         return left

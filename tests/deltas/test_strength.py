@@ -51,6 +51,14 @@ def test_it_is_taken_out_in_parts(edit):
     assert near(rest.path, base) and ledger_of(rest.path) == []
 
 
+def test_two_halves_are_taken_out_at_once(edit):
+    base, delta, folder = edit
+    half = apply(base, delta, folder / "half", strength=0.5).path
+    whole = apply(half, delta, folder / "whole", strength=0.5, fuzz=True).path
+    back = apply(whole, delta, folder / "back", reverse=True)
+    assert near(back.path, base) and ledger_of(back.path) == []
+
+
 def test_another_strength_than_the_ledgers_does_not_fit_and_the_message_says_which(edit):
     base, delta, folder = edit
     half = apply(base, delta, folder / "half", strength=0.5).path
