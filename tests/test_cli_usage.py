@@ -215,6 +215,10 @@ def test_a_set_that_is_taken_back_was_not_written(tmp_path, monkeypatch):
     from ckptedit.files.publish import NewFile
 
     monkeypatch.chdir(tmp_path)
+    put(tmp_path / "a.safetensors")
+    order = ["merge", "a.safetensors", "a.safetensors", "-o", "out.safetensors.index.json"]
+    CliRunner().invoke(app, order)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     real, calls = NewFile.publish, []
 
     def publish(self: NewFile, replace: bool) -> None:
@@ -224,10 +228,6 @@ def test_a_set_that_is_taken_back_was_not_written(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(NewFile, "publish", publish)
-    put(tmp_path / "a.safetensors")
-    calls.clear()
-    result = CliRunner().invoke(
-        app, ["merge", "a.safetensors", "a.safetensors", "-o", "out.safetensors.index.json"]
-    )
+    result = CliRunner().invoke(app, [*order, "--force"])
     assert result.stderr == "error: interrupted; nothing was written\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

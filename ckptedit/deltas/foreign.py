@@ -18,7 +18,7 @@ EXPORT = "ckptedit.export"  # in the metadata of a file by `export`
 # in names of low-rank factors and differences, of any tool
 FACTORS = re.compile(
     r"\.(?:lora_(?:up|down|mid|A|B)|lora\.(?:up|down))(?:\.|$)"
-    r"|\.(?:hada_w\d_[ab]|lokr_w\d(?:_[ab])?|dora_scale|oft_blocks|diff|diff_b)$"
+    r"|\.(?:hada_w[0-9]_[ab]|lokr_w[0-9](?:_[ab])?|dora_scale|oft_blocks|diff|diff_b)$"
 )
 
 

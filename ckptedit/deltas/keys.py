@@ -16,7 +16,7 @@ from ckptedit.families.detect import HasShape
 WEIGHT, BIAS = ".weight", ".bias"
 TEXT = re.compile(r"^(?:text_model\.)?((?:embeddings|encoder|final_layer_norm)\..+)")
 TEXT_MODULE = re.compile(
-    r"lora_te[12]?_text_model_encoder_layers_\d+_(self_attn_(q|k|v|out)_proj|mlp_fc[12])"
+    r"lora_te[12]?_text_model_encoder_layers_[0-9]+_(self_attn_(q|k|v|out)_proj|mlp_fc[12])"
 )
 DIFFUSION = "model.diffusion_model."
 

@@ -9,6 +9,7 @@ from ckptedit.families.detect import HasShape, detect, layout
 from ckptedit.families.family import UNET_PREFIXES, Family
 from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.families.roles import block_role
+from ckptedit.files import escape
 
 KV_NAME = re.compile(r"\battn2\.to_([kv])\.weight$")
 
@@ -38,7 +39,9 @@ def kv_weights(tensors: Mapping[str, HasShape], family: Family | None = None) ->
             continue
         if len(info.shape) != 2 or info.shape[1] != family.text_width:
             shape = list(info.shape)
-            raise BadCheckpoint(f"{name} has shape {shape}, expected [out, {family.text_width}]")
+            raise BadCheckpoint(
+                f"{escape(name)} has shape {shape}, expected [out, {family.text_width}]"
+            )
         place = block_role(name, layers=family.blocks.layers)
         found.append(KV(name, place.block, match[1]))
     return found

@@ -15,7 +15,7 @@ from ckptedit.errors import BadCheckpoint
 from ckptedit.families.family import Family
 from ckptedit.families.own import own_config
 from ckptedit.families.stored import Component, Source, sources
-from ckptedit.files import Checkpoint, require_weights
+from ckptedit.files import Checkpoint, escape, require_weights
 from ckptedit.files.bounded import read_json
 
 M = TypeVar("M", bound=Module)
@@ -69,12 +69,12 @@ def read(checkpoint: Checkpoint, source: Source, shape: torch.Size) -> Tensor:
         tensor = tensor[:, :, 0, 0]
     if tensor.shape != shape:
         raise BadCheckpoint(
-            f"{checkpoint.label}: {source.name} has shape {list(stored.shape)}, "
+            f"{checkpoint.label}: {escape(source.name)} has shape {list(stored.shape)}, "
             f"expected {list(shape)}"
         )
     tensor = tensor.float()
     if not torch.isfinite(tensor).all():
-        raise BadCheckpoint(f"{checkpoint.label}: {source.name} holds NaN or Inf")
+        raise BadCheckpoint(f"{checkpoint.label}: {escape(source.name)} holds NaN or Inf")
     return tensor
 
 

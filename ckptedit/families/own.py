@@ -84,7 +84,7 @@ def prediction_of(checkpoint: Checkpoint, family: Family, asked: str = "auto") -
         )
     if said not in PREDICTIONS:
         raise BadCheckpoint(
-            f"{checkpoint.label}: its scheduler says prediction_type {said!s:.40}; supported "
+            f"{checkpoint.label}: its scheduler says prediction_type {escape(said)}; supported "
             f"are {' and '.join(PREDICTIONS)}"
         )
     return str(said)

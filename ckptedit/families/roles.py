@@ -45,7 +45,7 @@ COMPONENTS = (
     ("decoder.mid", "vae"),
 )
 
-ATTENTION = r"\b(?:self_attn|cross_attn|attention|attn\w*|attentions\.\d+)"
+ATTENTION = r"\b(?:self_attn|cross_attn|attention|attn\w*|attentions\.[0-9]{1,4})"
 
 ROLES = (  # the first that fits wins; before the pattern, what a name must hold for it to be tried
     ("attn1.to_", r"\battn1\.to_([qkv])\b", r"self.\1"),
@@ -71,10 +71,10 @@ ROLES = (  # the first that fits wins; before the pattern, what a name must hold
 INDICES = ("position_ids", "token_type_ids", "relative_position_index", "num_batches_tracked")
 
 STACKS = (  # numbered layers of other models: what precedes the number, the block's letter
-    (r"\bdouble_blocks\.(\d+)\.", "D"),
-    (r"\bsingle_(?:transformer_)?blocks\.(\d+)\.", "S"),
-    (r"\bjoint_blocks\.(\d+)\.", "J"),
-    (r"\b(?:layers?|h|blocks?|transformer_blocks)\.(\d+)\.", "L"),
+    (r"\bdouble_blocks\.([0-9]{1,4})\.", "D"),
+    (r"\bsingle_(?:transformer_)?blocks\.([0-9]{1,4})\.", "S"),
+    (r"\bjoint_blocks\.([0-9]{1,4})\.", "J"),
+    (r"\b(?:layers?|h|blocks?|transformer_blocks)\.([0-9]{1,4})\.", "L"),
 )
 
 
@@ -99,7 +99,7 @@ def block_role(name: str, *, layers: int = 2) -> Role:
     elif component == "vae":
         block = _vae_block(name)
     elif component in ("text", "text2"):
-        block = _numbered(name, ((r"\b(?:layers|resblocks)\.(\d+)\.", "T"),))
+        block = _numbered(name, ((r"\b(?:layers|resblocks)\.([0-9]{1,4})\.", "T"),))
     else:
         block = _numbered(name, STACKS)
     return Role(block, _role(name), component)
@@ -113,19 +113,23 @@ def _role(name: str) -> str:
 
 
 def _unet_block(name: str, stride: int) -> str:
-    if match := re.search(r"\binput_blocks\.(\d+)\.", name):
+    if match := re.search(r"\binput_blocks\.([0-9]{1,4})\.", name):
         return f"IN{int(match[1]):02d}"
-    if match := re.search(r"\boutput_blocks\.(\d+)\.", name):
+    if match := re.search(r"\boutput_blocks\.([0-9]{1,4})\.", name):
         return f"OUT{int(match[1]):02d}"
     if re.search(r"\b(?:middle_block|mid_block)\.", name):
         return "M00"
-    if match := re.search(r"\bdown_blocks\.(\d+)\.(?:resnets|attentions)\.(\d+)\.", name):
+    if match := re.search(
+        r"\bdown_blocks\.([0-9]{1,4})\.(?:resnets|attentions)\.([0-9]{1,4})\.", name
+    ):
         return f"IN{stride * int(match[1]) + int(match[2]) + 1:02d}"
-    if match := re.search(r"\bdown_blocks\.(\d+)\.downsamplers\.", name):
+    if match := re.search(r"\bdown_blocks\.([0-9]{1,4})\.downsamplers\.", name):
         return f"IN{stride * int(match[1]) + stride:02d}"
-    if match := re.search(r"\bup_blocks\.(\d+)\.(?:resnets|attentions)\.(\d+)\.", name):
+    if match := re.search(
+        r"\bup_blocks\.([0-9]{1,4})\.(?:resnets|attentions)\.([0-9]{1,4})\.", name
+    ):
         return f"OUT{stride * int(match[1]) + int(match[2]):02d}"
-    if match := re.search(r"\bup_blocks\.(\d+)\.upsamplers\.", name):
+    if match := re.search(r"\bup_blocks\.([0-9]{1,4})\.upsamplers\.", name):
         return f"OUT{stride * int(match[1]) + stride - 1:02d}"
     if "conv_in." in name:
         return "IN00"
@@ -134,7 +138,7 @@ def _unet_block(name: str, stride: int) -> str:
 
 def _vae_block(name: str) -> str:
     half = "DEC" if "decoder." in name or "post_quant" in name else "ENC"
-    if match := re.search(r"\b(?:down|up|down_blocks|up_blocks)\.(\d+)\.", name):
+    if match := re.search(r"\b(?:down|up|down_blocks|up_blocks)\.([0-9]{1,4})\.", name):
         return f"{half}{match[1]}"
     return f"{half}M" if re.search(r"\bmid(?:_block)?\.", name) else half
 

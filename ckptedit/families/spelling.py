@@ -20,9 +20,11 @@ DIFFUSERS_MODULES = (
     "conv_norm_out.", "conv_out.",
 )  # fmt: skip
 SECOND = "conditioner.embedders.1.model."  # the second text encoder of a family that has two
-PACKED = re.compile(r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)")
-VAE_LEVEL = re.compile(r"(?:first_stage_model\.encoder\.down|vae\.encoder\.down_blocks)\.(\d+)\.")
-VAE_LAYER = re.compile(r"encoder\.down(?:_blocks)?\.\d+\.(?:block|resnets)\.(\d+)\.")
+PACKED = re.compile(r"transformer\.resblocks\.([0-9]{1,4})\.attn\.in_proj_(weight|bias)")
+VAE_LEVEL = re.compile(
+    r"(?:first_stage_model\.encoder\.down|vae\.encoder\.down_blocks)\.([0-9]{1,4})\."
+)
+VAE_LAYER = re.compile(r"encoder\.down(?:_blocks)?\.[0-9]{1,4}\.(?:block|resnets)\.([0-9]{1,4})\.")
 
 
 def spelled_like(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
@@ -104,9 +106,9 @@ def vae_sizes(names: Iterable[str]) -> tuple[int, int]:
     levels, layers = 0, 0
     for name in names:
         if match := VAE_LEVEL.match(name):
-            levels = max(levels, int(match[1][:9]) + 1)
+            levels = max(levels, int(match[1]) + 1)
             if match := VAE_LAYER.search(name):
-                layers = max(layers, int(match[1][:9]) + 1)
+                layers = max(layers, int(match[1]) + 1)
     return (levels, layers) if 0 < levels < 16 and 0 < layers < 16 else (4, 2)
 
 
@@ -168,7 +170,7 @@ def _from_open_clip(name: str) -> list[tuple[str, int | None]]:
     if match := PACKED.fullmatch(name):
         start = f"encoder.layers.{match[1]}.self_attn"
         return [(f"{start}.{letter}_proj.{match[2]}", i) for i, letter in enumerate("qkv")]
-    if match := re.fullmatch(r"transformer\.resblocks\.(\d+)\.(.+)\.(weight|bias)", name):
+    if match := re.fullmatch(r"transformer\.resblocks\.([0-9]{1,4})\.(.+)\.(weight|bias)", name):
         for theirs, ours in OPEN_CLIP.items():
             if match[2] == ours:
                 return [(f"encoder.layers.{match[1]}.{theirs}.{match[3]}", None)]

@@ -13,6 +13,7 @@ from ckptedit.errors import BadCheckpoint
 from ckptedit.families.detect import HasShape, layout
 from ckptedit.families.family import Blocks, Family
 from ckptedit.families.names import VAE_ATTENTION, translate, unet_table, vae_table
+from ckptedit.files import escape
 
 Component = Literal["unet", "vae", "text_encoder"]
 
@@ -131,7 +132,7 @@ def _open_clip(name: str) -> list[Source]:
     bare = name.removeprefix("text_model.")
     if bare in OPEN_CLIP_ENDS:
         return [Source(OPEN_CLIP_ENDS[bare])]
-    match = re.fullmatch(r"encoder\.layers\.(\d+)\.(.+)\.(weight|bias)", bare)
+    match = re.fullmatch(r"encoder\.layers\.([0-9]{1,4})\.(.+)\.(weight|bias)", bare)
     if not match:
         raise BadCheckpoint(f"{name!r} is not a parameter of a CLIP text encoder")
     block = f"transformer.resblocks.{match[1]}"
@@ -145,10 +146,10 @@ def _unused(name: str, prefix: str, config: Mapping[str, Any]) -> bool:
     if UNUSED.search(bare):
         return True
     # SD2 conditions on the layer before the last: its config leaves the last one out
-    layer = re.match(r"transformer\.resblocks\.(\d+)\.", bare)
+    layer = re.match(r"transformer\.resblocks\.([0-9]{1,4})\.", bare)
     return layer is not None and int(layer[1]) >= config.get("num_hidden_layers", 0)
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
+    shown = ", ".join(map(escape, names[:3]))
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -26,6 +26,7 @@ BITS = {  # bits per value
 MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors library
 MAX_TENSORS = 200_000  # in one file; the largest published models have under 100 000 in all
 MAX_DIMS = 64  # of numpy
+MAX_ITEMS = 12 * MAX_TENSORS  # commas and brackets: Python takes up to 300 bytes for what they hold
 METADATA = "__metadata__"
 
 
@@ -68,12 +69,19 @@ class Header:
     metadata: dict[str, str]
 
 
-def parse_header(text: bytes, data_bytes: int) -> Header:
+def parse_header(text: bytes | bytearray, data_bytes: int) -> Header:
     """Reads the JSON between the length prefix and the tensors.
 
     data_bytes: how much follows it in the file; the tensors must fill that exactly
     Raises BadCheckpoint with the reason alone; the caller knows the file's name.
     """
+    try:
+        return _parse(text, data_bytes)
+    except RecursionError as error:  # where it was parsed, and could not be shown
+        raise BadCheckpoint("its header is nested too deeply") from error
+
+
+def _parse(text: bytes | bytearray, data_bytes: int) -> Header:
     parsed = _json(text)
     metadata = parsed.pop(METADATA, {})
     if len(parsed) > MAX_TENSORS:
@@ -101,25 +109,24 @@ def _wrong_size(described: int, found: int) -> str:
     return f"{kind}: its header describes {described} bytes of tensors, the file has {found}"
 
 
-def _json(text: bytes) -> dict[str, Any]:
+def _json(text: bytes | bytearray) -> dict[str, Any]:
     if text[:1] != b"{":
         raise BadCheckpoint("its header does not start with '{'")
     if text.count(b'"data_offsets"') > MAX_TENSORS:  # before any memory is spent on them
         raise BadCheckpoint(f"has more than {MAX_TENSORS} tensors")
-    return strict_json(text, "its header")
+    if sum(map(text.count, (b",", b"[", b"{"))) > MAX_ITEMS:
+        raise BadCheckpoint(f"its header has more than {MAX_ITEMS} commas and brackets")
+    return _strict_json(text, "its header")
 
 
-def strict_json(text: bytes, what: str, floats: bool = False) -> dict[str, Any]:
-    """Parses a JSON object without duplicate keys, negative numbers or broken Unicode.
-
-    what: named in the message of the BadCheckpoint that is raised; floats: whether 1.5 may occur
-    """
+def _strict_json(text: bytes | bytearray, what: str) -> dict[str, Any]:
+    """Parses a JSON object without duplicate keys, numbers but natural ones, or broken Unicode."""
     try:
         parsed = json.loads(
             text.decode(),
             object_pairs_hook=_without_duplicates,
             parse_int=_natural,
-            parse_float=float if floats else _no_float,
+            parse_float=_no_float,
             parse_constant=_no_float,
         )
         if b"\\u" in text:

@@ -84,7 +84,7 @@ class OpenFile:
         text = bytearray(length)
         self.read_into(text, 8)
         try:
-            return parse_header(bytes(text), size - 8 - length)
+            return parse_header(text, size - 8 - length)
         except BadCheckpoint:
             if prefix[8:9] != b"{" and (reason := _foreign(prefix)):
                 raise BadCheckpoint(reason) from None
