@@ -21,6 +21,9 @@ NOT_YET = {  # a tensor of an architecture without attn2 -> what users call it
 }
 
 
+READS_TEXT = "attn2.to_k.weight"
+
+
 class HasShape(Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -58,7 +61,11 @@ def detect(tensors: Mapping[str, HasShape]) -> Family:
         if found is not None and tuple(found.shape) == family.marker_shape:
             return family
     widths = sorted(
-        {info.shape[-1] for name, info in tensors.items() if name.endswith("attn2.to_k.weight")}
+        {
+            info.shape[-1]
+            for name, info in tensors.items()
+            if name.endswith(READS_TEXT) and info.shape
+        }
     )
     if not widths:
         raise BadCheckpoint(f"{_label(tensors)} has no cross-attention: its UNet reads no text")

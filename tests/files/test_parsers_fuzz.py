@@ -96,6 +96,7 @@ shapes = st.lists(st.sampled_from([0, 1, 3, 320, 768, 1280]), max_size=4).map(tu
 
 @settings(max_examples=200)
 @given(found=st.dictionaries(names, shapes, max_size=6))
+@example(found={"model.diffusion_model.down_blocks.attn2.to_k.weight": ()})
 def test_any_names_have_a_place_and_a_family_or_one_error(found):
     tensors = {name: Spec(name, "F16", shape) for name, shape in found.items()}
     marker = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
