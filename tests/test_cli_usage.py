@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import ckptedit
 from ckptedit.cli import app
 from ckptedit.cli.output import default_output
+from ckptedit.errors import BadParam
 from ckptedit.files import Checkpoint, Spec, write
 
 ROOT = Path(ckptedit.__file__).parents[1]
@@ -231,3 +232,74 @@ def test_a_set_that_is_taken_back_was_not_written(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, [*order, "--force"])
     assert result.stderr == "error: interrupted; nothing was written\n"
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def complete(*words: str) -> list[str]:
+    """What a shell offers for the last word, which may be empty."""
+    env = os.environ | {
+        "_CKPTEDIT_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(["ckptedit", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    code = (
+        "import sys; sys.argv = ['ckptedit']; from ckptedit.cli import app\n"
+        "try: app(prog_name='ckptedit')\n"
+        "finally: assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_a_shell_completes_names_from_the_registries_without_torch():
+    from ckptedit.erasure.options import METHODS as ERASING
+    from ckptedit.guards import GUARDS
+    from ckptedit.merging import METHODS as MERGING
+
+    assert "merge" in complete("mer")
+    assert complete("merge", "a", "--method", "") == list(MERGING)
+    assert sorted(complete("erase", "a", "--method", "")) == sorted(ERASING)
+    assert complete("erase", "a", "--guard", "") == [*GUARDS, "none"]
+    assert complete("erase", "a", "--guard", "grad") == [n for n in GUARDS if n[:4] == "grad"]
+
+
+def test_what_is_completed_is_accepted():
+    from ckptedit.concepts.templates import KINDS
+    from ckptedit.diffusion.device import PRECISIONS, resolve_device
+    from ckptedit.families.own import PREDICTIONS
+    from ckptedit.text.tokens import TOKENS
+
+    assert sorted(complete("sample", "a", "--precision", "")) == sorted(PRECISIONS)
+    assert sorted(complete("sample", "a", "--prediction", "")) == sorted(["auto", *PREDICTIONS])
+    assert sorted(complete("erase", "a", "--kind", "")) == sorted(["auto", *KINDS])
+    for command in ("erase", "project"):
+        assert sorted(complete(command, "a", "--tokens", "")) == sorted(TOKENS)
+    for device in complete("erase", "a", "--device", ""):
+        try:
+            resolve_device(device)
+        except BadParam as error:
+            assert "this machine has" in str(error)
+
+
+def test_the_version_is_told_and_short_help_is_help():
+    import tomllib
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"ckptedit {version}\n"
+    for line in ([], ["merge"], ["diff"]):
+        short, long = (CliRunner().invoke(app, [*line, option]) for option in ("-h", "--help"))
+        assert short.stdout == long.stdout and short.exit_code == 0
+    assert "Exit status: 0 done" in CliRunner().invoke(app, ["-h"]).stdout
+
+
+def test_an_interrupt_unwinds_once_a_command_runs():
+    code = (
+        "import signal, ckptedit.cli as cli\n"
+        "cli.app = lambda: print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
+        "from ckptedit.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert done.stdout == "True\n"

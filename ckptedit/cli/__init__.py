@@ -15,6 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from ckptedit import __version__
 from ckptedit.cli.streams import secure_streams
 from ckptedit.cli.trouble import told
 from ckptedit.errors import CkptError
@@ -90,12 +91,23 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich would take longer to import than all else that --help needs
-    context_settings={"max_content_width": 100},
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, the same, or within limits; 1 they differ, a limit is exceeded, "
+    "or a delta does not fit; 2 trouble; 130 interrupted.",
 )
+
+
+def print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ckptedit {__version__}")
+        raise typer.Exit
 
 
 def root(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", is_eager=True, callback=print_version
+    ),
 ) -> None:
     """Edit what text-to-image diffusion checkpoints know: safetensors in, safetensors out.
 

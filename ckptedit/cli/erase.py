@@ -23,6 +23,7 @@ from ckptedit.cli.options import (
     Seed,
     Strings,
     Tokenizer,
+    one_of,
 )
 from ckptedit.cli.output import as_json, default_output, say
 from ckptedit.cli.progress import LOADING, Job, progress
@@ -45,7 +46,9 @@ NONE = "none"  # --guard none: nothing restrains the edit
 def erase(
     ckpt: Ckpt,
     concept: Concepts,
-    kind: Annotated[str, Option(help="style, object or auto.")] = "auto",
+    kind: Annotated[
+        str, Option(help="style, object or auto.", autocompletion=one_of("auto", "style", "object"))
+    ] = "auto",
     anchor: Annotated[
         str,
         Option(metavar="NAME", help="What to draw instead; default: a photo, the nearest object."),
@@ -77,6 +80,7 @@ def erase(
             "--method",
             "-m",
             help=f"{', '.join(OBJECTIVES)}: trained; {', '.join(CLOSED_FORMS)}: closed forms.",
+            autocompletion=one_of(*OBJECTIVES, *CLOSED_FORMS),
         ),
     ] = DEFAULT,
     guard: Annotated[
@@ -85,10 +89,17 @@ def erase(
             metavar="NAME",
             help=f"{', '.join(GUARDS)}, none; repeatable; default: "
             f"{', '.join(guards.DEFAULT)} (of a training).",
+            autocompletion=one_of(*GUARDS, NONE),
         ),
     ] = None,
     param: Param = None,
-    tokens: Annotated[str, Option(help="What gradproj:hard protects: all, concept.")] = "all",
+    tokens: Annotated[
+        str,
+        Option(
+            help="What gradproj:hard protects: all, concept.",
+            autocompletion=one_of("all", "concept"),
+        ),
+    ] = "all",
     steps: Annotated[int | None, Option(metavar="N", help="Training steps; default: 150.")] = None,
     lr: Annotated[
         float | None, Option(metavar="X", help="Learning rate of Adam; default: 0.0005.")

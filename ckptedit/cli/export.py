@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from ckptedit.cli.options import Force, Json, Output, Quiet
+from ckptedit.cli.options import Force, Json, Output, Quiet, one_of
 from ckptedit.cli.output import as_json, default_output, say_notes
 from ckptedit.cli.progress import progress
 from ckptedit.errors import BadParam
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 def export(
     delta: Annotated[str, Argument(metavar="DELTA", help="Delta file; - is stdin.")],
     format: Annotated[
-        str, Option(help="lora: low-rank factors; lycoris: full differences.")
+        str,
+        Option(
+            help="lora: low-rank factors; lycoris: full differences.",
+            autocompletion=one_of("lora", "lycoris"),
+        ),
     ] = "lora",
     rank: Annotated[
         int | None,

@@ -17,6 +17,7 @@ from ckptedit.cli.options import (
     Seed,
     Strings,
     Threads,
+    one_of,
 )
 from ckptedit.cli.output import as_json, default_output, say_notes
 from ckptedit.cli.progress import progress
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 def merge(
     base: Base,
     edits: Annotated[list[str], Argument(metavar="EDIT...", help="Edited checkpoints, or deltas.")],
-    method: Annotated[str, Option("--method", "-m", help=", ".join(METHODS) + ".")] = "ties",
+    method: Annotated[
+        str,
+        Option("--method", "-m", help=", ".join(METHODS) + ".", autocompletion=one_of(*METHODS)),
+    ] = "ties",
     output: Output = None,
     weight: Annotated[
         list[float] | None,
@@ -72,7 +76,13 @@ def merge(
         ),
     ] = None,
     keys: Keys = None,
-    extra: Annotated[str, Option(help="Tensors that BASE lacks: error, keep, drop.")] = "error",
+    extra: Annotated[
+        str,
+        Option(
+            help="Tensors that BASE lacks: error, keep, drop.",
+            autocompletion=one_of("error", "keep", "drop"),
+        ),
+    ] = "error",
     saturate: Annotated[
         bool, Option("--saturate", help="Values beyond their dtype become its largest.")
     ] = False,

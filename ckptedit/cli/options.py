@@ -4,12 +4,19 @@ Each is a type; the command gives it a name and a default, `force: Force = False
 stands for what the help says, and the library knows it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
 
 Strings = list[str] | None
+
+
+def one_of(*names: str) -> Callable[[str], list[str]]:
+    """Completion of an option that takes one of these."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
+
 
 # what is read
 
@@ -60,10 +67,21 @@ Seed = Annotated[
 SolverSteps = Annotated[
     int, Option("--steps", metavar="N", min=1, help="Solver steps per picture.")
 ]
-Device = Annotated[str, Option("--device", help="auto, cpu, cuda, cuda:N, mps.")]
+Device = Annotated[
+    str,
+    Option(
+        "--device",
+        help="auto, cpu, cuda, cuda:N, mps.",
+        autocompletion=one_of("auto", "cpu", "cuda", "mps"),
+    ),
+]
 Prediction = Annotated[
     str,
-    Option("--prediction", help="What the UNet puts out: epsilon, v_prediction; auto: as it says."),
+    Option(
+        "--prediction",
+        help="What the UNet puts out: epsilon, v_prediction; auto: as it says.",
+        autocompletion=one_of("auto", "epsilon", "v_prediction"),
+    ),
 ]
 Threads = Annotated[
     int, Option("--threads", "-j", metavar="N", help="Of the processor; the same result.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
-from ckptedit.cli.options import Ckpt, Concepts, Force, Json, Quiet, Tokenizer
+from ckptedit.cli.options import Ckpt, Concepts, Force, Json, Quiet, Tokenizer, one_of
 from ckptedit.cli.output import as_json, print_tables
 from ckptedit.cli.progress import LOADING, progress
 from ckptedit.concepts.lists import listed
@@ -23,7 +23,9 @@ def project(
     ckpt: Ckpt,
     concept: Concepts,
     neighbors: Annotated[int, Option(metavar="N", min=0, help="Nearest concepts to list.")] = 10,
-    tokens: Annotated[str, Option(help="concept, or all: padding too.")] = "concept",
+    tokens: Annotated[
+        str, Option(help="concept, or all: padding too.", autocompletion=one_of("concept", "all"))
+    ] = "concept",
     energy: Annotated[
         float | None, Option(metavar="X", help="Keep this share of it, 0..1; default: all.")
     ] = None,

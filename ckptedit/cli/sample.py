@@ -14,6 +14,7 @@ from ckptedit.cli.options import (
     Quiet,
     SolverSteps,
     Tokenizer,
+    one_of,
 )
 from ckptedit.cli.output import as_json, default_output
 from ckptedit.cli.progress import LOADING, progress
@@ -47,7 +48,13 @@ def sample(
     tokenizer: Tokenizer = None,
     device: Device = "auto",
     prediction: Prediction = "auto",
-    precision: Annotated[str, Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    precision: Annotated[
+        str,
+        Option(
+            help="auto, float32, bfloat16, float16.",
+            autocompletion=one_of("auto", "float32", "bfloat16", "float16"),
+        ),
+    ] = "auto",
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
