@@ -6,7 +6,7 @@ import torch
 from ckptedit.concepts.prompts import Pair
 from ckptedit.diffusion import open_model
 from ckptedit.erasure import bank as module
-from ckptedit.erasure.bank import bank
+from ckptedit.erasure.bank import bank, noise_keys
 from ckptedit.erasure.trained import predict
 
 PAIRS = [Pair("a cat in van gogh style", "a photo of a cat"), Pair("a dog", "a castle")]
@@ -53,3 +53,7 @@ def test_a_bank_that_was_filled_before_is_not_drawn_again(model, monkeypatch):
         assert torch.equal(getattr(first, name), getattr(again, name))
     with pytest.raises(TypeError):  # another seed is another bank
         bank(model, PAIRS, **{**SIZE, "seed": 1})
+
+
+def test_every_picture_has_noise_of_its_own_that_its_anchor_and_number_decide():
+    assert noise_keys(["a", "b", "a"], 7) == [("a", 7, 0), ("b", 7, 0), ("a", 7, 1)]
