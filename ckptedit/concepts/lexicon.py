@@ -1,5 +1,7 @@
 """A list of concepts that a model is likely to know: neighbours are looked for among them."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -14,32 +16,46 @@ from ckptedit.files.bounded import read_text
 GENERAL = Path(__file__).parent / "lexicon.txt"
 
 
-def lexicon(kind: str, family: Family | None = None) -> tuple[str, ...]:
-    """The concepts of a kind, in the file's order.
+@dataclass(frozen=True)
+class Lexicon:
+    """styles and objects (animals, people by role, places, things), each in the file's order."""
 
-    kind:   "style" or "object" (animals, people by role, places, things)
-    family: one with a lexicon.txt of its own, because it knows a small world only, answers from it
+    styles: tuple[str, ...]
+    objects: tuple[str, ...]
+
+    def __getitem__(self, kind: str) -> tuple[str, ...]:
+        """The concepts of a kind. Raises BadParam for a kind that is none."""
+        require_kind(kind)
+        return self.styles if kind == "style" else self.objects
+
+    def __iter__(self) -> Iterator[str]:
+        """All concepts."""
+        return iter((*self.styles, *self.objects))
+
+    def kinds_of(self, concept: str) -> list[str]:
+        """The kinds under which it has a concept: none, one or both."""
+        form = normal(concept)
+        return [kind for kind in KINDS if form in map(normal, self[kind])]
+
+
+def lexicon_of(family: Family, path: Path | None = None) -> Lexicon:
+    """What a family's models are likely to know.
+
+    path: the user's own list; without it a family that has a lexicon.txt in its folder, because it
+          knows a small world only, answers from that, and any other from the general one
     """
-    require_kind(kind)
-    return _sections(lexicon_path(family))[kind]
+    own = family.folder / "lexicon.txt" if family.folder else None
+    return read_lexicon(path or (own if own and own.is_file() else GENERAL))
 
 
-def lexicon_path(family: Family | None) -> Path:
-    """The lexicon that serves a family: the user's, its own, or the general one."""
-    if family and family.lexicon:
-        return family.lexicon
-    own = family.folder / "lexicon.txt" if family and family.folder else None
-    return own if own and own.is_file() else GENERAL
-
-
-def kinds_of(concept: str, family: Family | None = None) -> list[str]:
-    """The kinds under which a lexicon has a concept: none, one or both."""
-    form = normal(concept)
-    return [kind for kind in KINDS if form in map(normal, lexicon(kind, family))]
+def general() -> Lexicon:
+    """What models of the size of Stable Diffusion know."""
+    return read_lexicon(GENERAL)
 
 
 @cache
-def _sections(path: Path) -> dict[str, tuple[str, ...]]:
+def read_lexicon(path: Path) -> Lexicon:
+    """Reads a file with [style] and [object] sections. Raises BadParam for anything else."""
     found: dict[str, list[str]] = {kind: [] for kind in KINDS}
     section = None
     for text in lines_of(_read(path)):
@@ -49,7 +65,7 @@ def _sections(path: Path) -> dict[str, tuple[str, ...]]:
             raise BadParam(f"{escape(path)}: {escape(text)} is in no [style] or [object] section")
         if not text.startswith("["):
             found[section].append(name_of(text))
-    return {kind: tuple(distinct(words)) for kind, words in found.items()}
+    return Lexicon(*(tuple(distinct(found[kind])) for kind in KINDS))
 
 
 def _read(path: Path) -> str:

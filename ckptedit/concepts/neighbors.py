@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ckptedit.concepts.lexicon import lexicon
+from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.concepts.names import distinct, normal
 from ckptedit.concepts.templates import NEUTRAL_FRAME
 from ckptedit.errors import BadParam
-from ckptedit.families import Family
 from ckptedit.text.encoder import TextEncoder
 
 SYNONYM = 0.95  # cosine above which two names are taken for one concept, as Lee et al. 2026 do
@@ -95,6 +94,6 @@ def _same(a: tuple[str, list[int]], b: tuple[str, list[int]]) -> bool:
     return a[0] == b[0] or any(long[i : i + len(short)] == short for i in starts)
 
 
-def readable_lexicon(encoder: TextEncoder, kind: str, family: Family | None = None) -> list[str]:
-    """The lexicon's concepts of a kind that fit into NEUTRAL_FRAME; with CLIP all do."""
-    return [word for word in lexicon(kind, family) if encoder.fits(NEUTRAL_FRAME.format(word))]
+def readable(encoder: TextEncoder, known: Lexicon) -> list[str]:
+    """The lexicon's concepts that fit into NEUTRAL_FRAME; with CLIP all do."""
+    return [word for word in known if encoder.fits(NEUTRAL_FRAME.format(word))]

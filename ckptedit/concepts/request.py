@@ -6,7 +6,7 @@ from typing import Any
 
 from ckptedit.concepts.anchors import default_anchor
 from ckptedit.concepts.kinds import kind_of
-from ckptedit.concepts.lexicon import lexicon
+from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.names import distinct, normal
 from ckptedit.concepts.neighbors import nearest, same_concept, without
 from ckptedit.concepts.spelling import endings, meant, nearly
@@ -59,18 +59,19 @@ def resolve(
     wish: Wish, encoder: TextEncoder, family: Family, ledger: Sequence[Mapping[str, Any]]
 ) -> Request:
     """Fills in what the user left open. Raises BadParam for what cannot be meant."""
-    wish = settle(wish, family, ledger)
+    lexicon = lexicon_of(family, wish.lexicon)
+    wish = settle(wish, lexicon, ledger)
     named = [*wish.concepts, *wish.retain, *([wish.anchor] if wish.anchor else [])]
     for name in named:
         encoder.require_concept(name)
-    likes = {name: like for name in named if (like := meant(name, family, encoder.is_word))}
+    likes = {name: like for name in named if (like := meant(name, lexicon, encoder.is_word))}
     if likes and not wish.exact_name:
         name, like = next(iter(likes.items()))
         raise BadParam(f"{name!r} is unknown; did you mean {like!r}? Write that, {EXACT}")
     before = erased(ledger)
     _refuse_overlap(wish, encoder)
     kinds = {
-        concept: kind_of(concept, encoder, family) if wish.kind == "auto" else wish.kind
+        concept: kind_of(concept, encoder, lexicon) if wish.kind == "auto" else wish.kind
         for concept in wish.concepts
     }
     earlier = tuple(
@@ -79,14 +80,16 @@ def resolve(
         if not any(same_concept(encoder, target.concept, concept) for concept in kinds)
     )
     gone = [*(target.concept for target in before), *kinds]
-    known = {kind: without(encoder, lexicon(kind, family), gone) for kind in KINDS}
+    known = {kind: without(encoder, lexicon[kind], gone) for kind in KINDS}
     for double in likes.keys() & kinds:
         known = {kind: _unlike(double, words) for kind, words in known.items()}
     retain, companions = _what_stays(wish, kinds, known, encoder)
-    targets = tuple(
-        Target(c, kind, wish.anchor or default_anchor(c, kind, encoder, family, gone))
-        for c, kind in kinds.items()
-    )
+
+    def anchor(concept: str, kind: str) -> str:
+        usual = family.anchors.of(kind)
+        return default_anchor(concept, kind, encoder, lexicon, usual=usual, gone=gone)
+
+    targets = tuple(Target(c, k, wish.anchor or anchor(c, k)) for c, k in kinds.items())
     return Request(targets, earlier, retain, companions, wish.notes)
 
 

@@ -3,10 +3,8 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from ckptedit.concepts.lexicon import lexicon
+from ckptedit.concepts.lexicon import Lexicon, general
 from ckptedit.concepts.names import normal
-from ckptedit.concepts.templates import KINDS
-from ckptedit.families import Family
 
 # From this length on, of the shorter one, one edit or two make a name a misspelling of another. Of
 # the 664 names that the general lexicon knows, 16 pairs with three letters are one edit apart (cat,
@@ -15,18 +13,14 @@ from ckptedit.families import Family
 ONE, TWO = 4, 8
 
 
-def spellings(family: Family | None) -> Mapping[str, str]:
+@cache
+def spellings(known: Lexicon) -> Mapping[str, str]:
     """The names that a lexicon knows, by their normal form, as prompts say them.
 
     Besides each concept, what it ends in: "Vincent van Gogh" is known as "van Gogh", too.
     """
-    return _spellings(tuple(word for kind in KINDS for word in lexicon(kind, family)))
-
-
-@cache
-def _spellings(whole: tuple[str, ...]) -> Mapping[str, str]:
-    found = {normal(name): name for name in whole}
-    for name in (end for word in whole for end in endings(word)):
+    found = {normal(name): name for name in known}
+    for name in (end for word in known for end in endings(word)):
         found.setdefault(normal(name), name)
     return found
 
@@ -37,23 +31,27 @@ def endings(name: str) -> list[str]:
     return [" ".join(words[first:]) for first in range(len(words))]
 
 
-def respelled(name: str, family: Family | None) -> str:
+def respelled(name: str, known: Lexicon) -> str:
     """The lexicon's spelling of a name; the name itself if it has none, or differs in case only."""
-    known = spellings(family).get(normal(name), name)
-    return name if known.casefold() == name.casefold() else known
+    spelled = spellings(known).get(normal(name), name)
+    return name if spelled.casefold() == name.casefold() else spelled
 
 
-def meant(name: str, family: Family | None, is_word: Callable[[str], bool]) -> str | None:
+def meant(name: str, known: Lexicon, is_word: Callable[[str], bool]) -> str | None:
     """The known name that this one is probably a misspelling of.
 
     is_word: whether a tokenizer knows a word as a whole; of the misspellings of a word of six
              letters, CLIP's vocabulary knows 2 %
     None if it is known itself, is a word, or is near to nothing.
     """
-    form, known = normal(name), spellings(family)
-    if form in known or form in spellings(None) or (len(name.split()) == 1 and is_word(name)):
+    form, spelled = normal(name), spellings(known)
+    if (
+        form in spelled
+        or form in spellings(general())
+        or (len(name.split()) == 1 and is_word(name))
+    ):
         return None
-    near = [(distance(form, other), known[other]) for other in known if nearly(form, other)]
+    near = [(distance(form, o), word) for o, word in spelled.items() if nearly(form, o)]
     return min(near)[1] if near else None
 
 

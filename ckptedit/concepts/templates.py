@@ -45,17 +45,6 @@ ALONE_FRAMES = {  # for a concept without company
 }
 NEUTRAL_FRAME = "a picture of {}"  # where concepts of any kind are compared
 
-ANCHORS = {  # family -> kind -> what stands in for an erased concept
-    "mini": {"style": "photo", "object": "something"},
-    "": {"style": "photo", "object": "object"},
-}
-
-
-def anchor_for(kind: str, family: str) -> str:
-    """The superclass word that a concept of this kind is replaced by, if the user names none."""
-    require_kind(kind)
-    return ANCHORS.get(family, ANCHORS[""])[kind]
-
 
 def prompts_for(
     concept: str,

@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ckptedit.concepts.lexicon import kinds_of
+from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.concepts.lists import name_of
 from ckptedit.concepts.names import distinct, normal
 from ckptedit.concepts.spelling import respelled
 from ckptedit.concepts.targets import erased
 from ckptedit.concepts.templates import require_kind
 from ckptedit.errors import BadParam
-from ckptedit.families import Family
 
 EXACT = "or say --exact-name if it is meant"
 
@@ -39,7 +38,7 @@ class Wish:
     notes: tuple[str, ...] = ()
 
 
-def settle(wish: Wish, family: Family, ledger: Sequence[Mapping[str, Any]]) -> Wish:
+def settle(wish: Wish, known: Lexicon, ledger: Sequence[Mapping[str, Any]]) -> Wish:
     """The wish in the lexicon's spelling, each name once.
 
     Raises BadParam for what cannot be meant: nothing to erase, a list in one name, the wrong kind,
@@ -56,10 +55,9 @@ def settle(wish: Wish, family: Family, ledger: Sequence[Mapping[str, Any]]) -> W
     notes = []
     if not wish.exact_name:
         for written, name in spelled.items():
-            spelled[written] = respelled(name, family)
-            if spelled[written] != name:
-                known = spelled[written]
-                notes.append(f"{name!r} is taken as {known!r}, as the lexicon spells it")
+            spelled[written] = like = respelled(name, known)
+            if like != name:
+                notes.append(f"{name!r} is taken as {like!r}, as the lexicon spells it")
     settled = replace(
         wish,
         concepts=distinct(spelled[name] for name in wish.concepts),
@@ -69,7 +67,7 @@ def settle(wish: Wish, family: Family, ledger: Sequence[Mapping[str, Any]]) -> W
     )
     if not settled.concepts:
         raise BadParam("name at least one concept to erase")
-    _refuse_wrong_kind(settled, family)
+    _refuse_wrong_kind(settled, known)
     _refuse_overlap(settled, [target.concept for target in erased(ledger)])
     return settled
 
@@ -83,9 +81,9 @@ def _refuse_no_name(name: str, exact: bool) -> None:
         raise BadParam(f"{name!r} is one name; for several repeat the option ({each}), {EXACT}")
 
 
-def _refuse_wrong_kind(wish: Wish, family: Family) -> None:
+def _refuse_wrong_kind(wish: Wish, known: Lexicon) -> None:
     for concept in wish.concepts:
-        kinds = kinds_of(concept, family)
+        kinds = known.kinds_of(concept)
         if wish.kind != "auto" and kinds and wish.kind not in kinds and not wish.exact_name:
             raise BadParam(
                 f"{concept!r} is of kind {kinds[0]}, by the lexicon, not {wish.kind}; leave out "

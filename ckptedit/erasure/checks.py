@@ -1,7 +1,6 @@
 """What is wrong with an erasure at a glance: from the words and the header, before torch."""
 
-from dataclasses import replace
-
+from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.wish import Wish, settle
 from ckptedit.erasure.objectives import OBJECTIVES
 from ckptedit.families import Family, detect
@@ -13,15 +12,13 @@ from ckptedit.files import Checkpoint
 def look_over(
     checkpoint: Checkpoint, wish: Wish, *, method: str, prediction: str = "auto"
 ) -> Family:
-    """Refuses what `erase` could not do; returns the checkpoint's family, with the wish's lexicon.
+    """Refuses what `erase` could not do; returns the checkpoint's family.
 
     method: what is trained needs a UNet that runs on a prompt alone; a closed form needs its text
     """
     trained = method in OBJECTIVES
-    family = replace(
-        require_runnable(checkpoint) if trained else detect(checkpoint), lexicon=wish.lexicon
-    )
+    family = require_runnable(checkpoint) if trained else detect(checkpoint)
     if trained:
         prediction_of(checkpoint, family, prediction)
-    settle(wish, family, checkpoint.ledger)
+    settle(wish, lexicon_of(family, wish.lexicon), checkpoint.ledger)
     return family

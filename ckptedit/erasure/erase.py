@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ckptedit.concepts.lexicon import Lexicon, lexicon_of
 from ckptedit.concepts.prompts import held_out
 from ckptedit.concepts.request import Request, resolve
 from ckptedit.concepts.wish import Wish
@@ -157,6 +158,7 @@ class Job:
 
     checkpoint: Checkpoint
     model: Model
+    lexicon: Lexicon
     request: Request
     options: Options
     weights: KVWeights
@@ -175,7 +177,9 @@ class Job:
         """What is about to be done, and an estimate of what it takes; the model is run for that."""
         count = self.thread_count()
         with threads(count):
-            return look_ahead(self.model, self.request, self.options, self.weights, count)
+            return look_ahead(
+                self.model, self.lexicon, self.request, self.options, self.weights, count
+            )
 
 
 def prepare(
@@ -201,14 +205,15 @@ def prepare(
         training=True,
     )
     request = resolve(wish, model.text, model.family, checkpoint.ledger)
-    return Job(checkpoint, model, request, options, weights, threads)
+    lexicon = lexicon_of(family, wish.lexicon)
+    return Job(checkpoint, model, lexicon, request, options, weights, threads)
 
 
 def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
     """Computes an erasure. Writes nothing."""
     began, model, options = monotonic(), job.model, job.options
     plan(track, options.stages())
-    words = Words(model.text, model.family, track)
+    words = Words(model.text, job.lexicon, track)
     method: Method
     method = Trained(options, memory) if options.trained else options.make(options.method)
     with threads(count := job.thread_count()):

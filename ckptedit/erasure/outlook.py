@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.concepts.prompts import retained_pairs, wanted_pairs
 from ckptedit.concepts.request import Request
 from ckptedit.diffusion import Model, kv_parameters
@@ -56,14 +57,19 @@ class Costs:
 
 
 def look_ahead(
-    model: Model, request: Request, options: Options, weights: KVWeights, threads: int
+    model: Model,
+    lexicon: Lexicon,
+    request: Request,
+    options: Options,
+    weights: KVWeights,
+    threads: int,
 ) -> Outlook:
     """Counts what there is to compute, and times one of each."""
     in_use = [options.make(name) for name in (options.method, *options.guarded_by)]
     asked = [fact for each in in_use for fact in getattr(each, "asks", ())]
     prompts = len(wanted_pairs(request)) + len(retained_pairs(request))
     if "general" in asked:
-        prompts += len(lexicon_prompts(model.family)) + len(vocabulary_ids(model.text))
+        prompts += len(lexicon_prompts(lexicon)) + len(vocabulary_ids(model.text))
     seconds = prompts * _time_prompt(model)
     passes = steps = extra = 0
     if options.trained:

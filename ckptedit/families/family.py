@@ -23,6 +23,17 @@ class Blocks:
         return len(self.attention)
 
 
+class Anchors(NamedTuple):
+    """The word for whatever is of a kind."""
+
+    style: str = "photo"
+    object: str = "object"
+
+    def of(self, kind: str) -> str:
+        """kind: "style" or "object" """
+        return self.style if kind == "style" else self.object
+
+
 class Labels(NamedTuple):
     """How files of changes say what they are for.
 
@@ -33,6 +44,9 @@ class Labels(NamedTuple):
     architecture: str
     version: str = ""
     implementation: str = "diffusers"
+
+
+USUAL = Anchors()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,7 @@ class Family:
     prediction:   what the UNet puts out if the checkpoint does not say; None: both are common
     guidance:     the scale of classifier-free guidance that pictures are usually made with
     lora_names:   whose names LoRA loaders expect: diffusers' or the single file's
+    anchors:      what stands in for an erased concept
     labels:       what a LoRA says it is for
     """
 
@@ -65,8 +80,8 @@ class Family:
     latent_scale: float = 0.18215
     prediction: Literal["epsilon", "v_prediction"] | None = "epsilon"
     guidance: float = 7.5
+    anchors: Anchors = USUAL
     lora_names: Literal["diffusers", "ldm"] = "diffusers"
-    lexicon: Path | None = None  # the user's own, instead of the family's or the general one
     folder: Path | None = None  # configs in the layout of a diffusers folder; a tokenizer, maybe
 
     @property

@@ -1,6 +1,6 @@
 """The small model that ships with the tool: SD1's names and parts, text width 256."""
 
-from ckptedit.families.family import Blocks, Family, Labels, packaged
+from ckptedit.families.family import Anchors, Blocks, Family, Labels, packaged
 
 FOLDER = packaged("mini")
 CHECKPOINT = FOLDER / "mini.safetensors"
@@ -14,5 +14,6 @@ MINI = Family(
     text_prefix="cond_stage_model.transformer.",
     labels=Labels("mini"),
     guidance=5.0,
+    anchors=Anchors(object="something"),
     folder=FOLDER,
 )

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ckptedit.concepts.neighbors import Neighbor, nearest, readable_lexicon
-from ckptedit.concepts.templates import KINDS, NEUTRAL_FRAME
+from ckptedit.concepts.lexicon import lexicon_of
+from ckptedit.concepts.neighbors import Neighbor, nearest, readable
+from ckptedit.concepts.templates import NEUTRAL_FRAME
 from ckptedit.errors import BadCheckpoint, BadParam, Incompatible
 from ckptedit.families import Family, detect
 from ckptedit.files import Checkpoint, Spec, Written, write
@@ -98,7 +99,7 @@ def concept_subspace(
     embeddings = token_embeddings(encoder, [prompt for prompt, _ in pairs], own).cpu()
     basis = protected_basis(embeddings, rank=cut.rank, energy=cut.energy)
     along = (embeddings.double() @ basis.double().mT).square().sum(dim=0)
-    words = [word for kind in KINDS for word in readable_lexicon(encoder, kind, family)]
+    words = readable(encoder, lexicon_of(family))
     return Subspace(
         concepts=tuple(concepts),
         tokens=tokens,

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ckptedit.concepts.lexicon import lexicon
+from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.concepts.templates import KINDS, TRAIN_FRAMES, prompts_for
-from ckptedit.families import Family
 from ckptedit.files.cache import cached, digest
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.subspace import second_moment
@@ -26,20 +25,17 @@ SHUFFLES = 2
 COMPANIONS = 3  # lexicon concepts of the other kind that each concept meets
 
 
-def vocabulary_moment(
-    encoder: TextEncoder, family: Family | None = None, *, track: Track = silent
-) -> Tensor:
+def vocabulary_moment(encoder: TextEncoder, lexicon: Lexicon, *, track: Track = silent) -> Tensor:
     """The mean of e eᵀ over all tokens, at all positions, of two sets of prompts, in equal parts.
 
     One set holds every token of the vocabulary: each alone in TOKEN_FRAMES, or, if those are more
     than SINGLY prompts, all of them shuffled into as many full prompts as it takes, SHUFFLES times.
     The other holds the lexicon: every concept alone, and in TRAIN_FRAMES with COMPANIONS.
 
-    family:  whose lexicon
     returns: [d, d] float64 on the CPU
     Cached on disk by the digest of the encoder's weights and vocabulary, and of the lexicon.
     """
-    words = [prompt for prompt in lexicon_prompts(family) if encoder.fits(prompt)]
+    words = [prompt for prompt in lexicon_prompts(lexicon) if encoder.fits(prompt)]
 
     def make() -> np.ndarray:
         tokens = _moment(encoder, vocabulary_ids(encoder), "vocabulary", track)
@@ -68,12 +64,12 @@ def vocabulary_ids(encoder: TextEncoder) -> Tensor:
     return torch.cat([_shuffled(encoder, tokens, seed) for seed in range(SHUFFLES)])
 
 
-def lexicon_prompts(family: Family | None) -> list[str]:
+def lexicon_prompts(lexicon: Lexicon) -> list[str]:
     """Every concept of the lexicon, alone and with a few concepts of the other kind."""
     prompts: list[str] = []
     for kind, other in (KINDS, KINDS[::-1]):
-        company = lexicon(other, family)
-        for i, concept in enumerate(lexicon(kind, family)):
+        company = lexicon[other]
+        for i, concept in enumerate(lexicon[kind]):
             prompts += prompts_for(concept, kind)
             for j in range(COMPANIONS):
                 step = i * COMPANIONS + j

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ckptedit.families import Family
+from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.vocabulary import vocabulary_moment
 from ckptedit.text.encoder import TextEncoder
@@ -14,15 +14,15 @@ from ckptedit.text.encoder import TextEncoder
 
 @dataclass(frozen=True)
 class Words:
-    """A text encoder, and the family whose lexicon tells what is said with it."""
+    """A text encoder, and the lexicon of what is said with it."""
 
     encoder: TextEncoder
-    family: Family
+    lexicon: Lexicon
     track: Track = silent
 
     def general(self) -> Tensor:
         """[d, d] float64, second moment of the tokens of the whole vocabulary and lexicon."""
-        return vocabulary_moment(self.encoder, self.family, track=self.track)
+        return vocabulary_moment(self.encoder, self.lexicon, track=self.track)
 
     def prompts(self, prompts: Sequence[str]) -> Tensor:
         """[n, L, d] float32, the token embeddings of prompts."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckptedit.concepts.lexicon import lexicon
+from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.lists import lines_of, listed, read_names
 from ckptedit.errors import BadParam, CkptError
 from ckptedit.families import MINI
@@ -84,13 +84,11 @@ def test_any_file_is_a_list_of_clean_names_or_one_error(tmp_path_factory, conten
 
 @given(st.binary(max_size=100) | st.sampled_from([b"[style]\nx\n[object]\n", b"[mood]\nx"]))
 def test_any_lexicon_is_concepts_by_kind_or_one_error(tmp_path_factory, content: bytes) -> None:
-    from dataclasses import replace
 
     path = tmp_path_factory.getbasetemp() / f"lexicon-{content.hex()}"[:200]
     path.write_bytes(content)
-    family = replace(MINI, lexicon=path)
     try:
-        found = [*lexicon("style", family), *lexicon("object", family)]
+        found = list(lexicon_of(MINI, path))
     except CkptError as error:
         assert str(error).isprintable()
     else:
@@ -98,13 +96,12 @@ def test_any_lexicon_is_concepts_by_kind_or_one_error(tmp_path_factory, content:
 
 
 def test_a_lexicon_has_comments_and_each_name_once(tmp_path: Path) -> None:
-    from dataclasses import replace
 
     path = tmp_path / "own.txt"
     path.write_bytes(b"\xef\xbb\xbf[style]\r\nNeon # bright\r\nneon\r\n[ object ]\r\nCat\r\n")
-    family = replace(MINI, lexicon=path)
-    assert (lexicon("style", family), lexicon("object", family)) == (("Neon",), ("Cat",))
+    found = lexicon_of(MINI, path)
+    assert (found.styles, found.objects) == (("Neon",), ("Cat",))
     path = tmp_path / "bad.txt"
     path.write_text("[styles]\nNeon")
     with pytest.raises(BadParam, match=r"'?\[styles\]'? is in no"):
-        lexicon("style", replace(MINI, lexicon=path))
+        lexicon_of(MINI, path)

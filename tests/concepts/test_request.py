@@ -2,7 +2,7 @@
 
 import pytest
 
-from ckptedit.concepts import lexicon
+from ckptedit.concepts import general
 from ckptedit.concepts.request import Request, resolve
 from ckptedit.concepts.wish import Wish
 from ckptedit.errors import BadParam
@@ -52,7 +52,7 @@ def test_what_is_to_stay_is_sorted_by_kind_and_none_is_dropped(trained: TextEnco
     request = asked(trained, "Monet", retain=["Cat", "neon", *many], neighbors=0)
     assert request.retain["style"] == ("neon", *many)
     assert request.companions["object"][0] == "Cat"
-    objects = lexicon("object")[:30]
+    objects = general().objects[:30]
     wish = Wish(["Monet"], "style", retain=objects, neighbors=0)
     assert resolve(wish, trained, SD1, []).companions["object"] == objects
 

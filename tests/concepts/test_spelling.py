@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckptedit.concepts import lexicon
+from ckptedit.concepts import general, lexicon_of
 from ckptedit.concepts.spelling import (
     ONE,
     TWO,
@@ -18,6 +18,8 @@ from ckptedit.concepts.spelling import (
     spellings,
 )
 from ckptedit.families import MINI, SD1
+
+WORLD = lexicon_of(MINI)
 
 
 def no_word(_: str) -> bool:
@@ -57,42 +59,42 @@ def test_edits_are_none_between_equals_and_at_most_the_longer_length(a: str, b: 
 
 @pytest.mark.parametrize("spelling", ["Van_Gogh", "van-gogh", "vangogh", "“Van Gogh”"])
 def test_another_spelling_is_taken_as_the_lexicons(spelling: str) -> None:
-    assert respelled(spelling, MINI) == "Van Gogh"
-    assert respelled(spelling, SD1) == "van Gogh"  # of "Vincent van Gogh"
-    assert respelled("van gogh", MINI) == "van gogh"  # case makes no other tokens
-    assert respelled("the castle", MINI) == "Castle"
-    assert respelled("Banksy_", MINI) == "Banksy_"
+    assert respelled(spelling, WORLD) == "Van Gogh"
+    assert respelled(spelling, lexicon_of(SD1)) == "van Gogh"  # of "Vincent van Gogh"
+    assert respelled("van gogh", WORLD) == "van gogh"  # case makes no other tokens
+    assert respelled("the castle", WORLD) == "Castle"
+    assert respelled("Banksy_", WORLD) == "Banksy_"
 
 
 @pytest.mark.parametrize("typed, known", MISSPELLED.items())
 def test_a_misspelling_is_known_for_what_it_is(typed: str, known: str) -> None:
-    assert meant(typed, MINI, no_word) == known
+    assert meant(typed, WORLD, no_word) == known
 
 
 @pytest.mark.parametrize("family", [MINI, SD1], ids=["mini", "general"])
 def test_no_concept_of_a_lexicon_is_a_misspelling_of_another(family) -> None:
-    for word in (*lexicon("style", family), *lexicon("object", family)):
-        assert all(meant(end, family, no_word) is None for end in endings(word)), word
+    for word in lexicon_of(family):
+        assert all(meant(end, lexicon_of(family), no_word) is None for end in endings(word)), word
 
 
 @pytest.mark.parametrize(
     "name", ["Manet", "Goat", "Cab", "Dog", "Rat", "Pop Art", "Banksy", "Pizza"]
 )
 def test_names_of_their_own_are_left_alone(name: str) -> None:
-    assert meant(name, MINI, no_word) is None
+    assert meant(name, WORLD, no_word) is None
 
 
 def test_a_word_that_the_tokenizer_knows_is_none_but_two_words_may_be() -> None:
     def any_word(_: str) -> bool:
         return True
 
-    assert meant("Boast", MINI, no_word) == "Boat" and meant("Boast", MINI, any_word) is None
-    assert meant("Van Gough", MINI, any_word) == "Van Gogh"
+    assert meant("Boast", WORLD, no_word) == "Boat" and meant("Boast", WORLD, any_word) is None
+    assert meant("Van Gough", WORLD, any_word) == "Van Gogh"
 
 
 def test_how_many_known_names_are_near_to_one_another_by_their_length() -> None:
     """What the two lengths of spelling.py were chosen by."""
-    forms = list(spellings(None))
+    forms = list(spellings(general()))
     counts: Counter[tuple[int, str]] = Counter()
     for a, b in combinations(forms, 2):
         if abs(len(a) - len(b)) <= 2 and (edits := distance(a, b)) <= 2:

@@ -5,10 +5,12 @@ import sys
 
 import pytest
 
+from ckptedit.concepts import lexicon_of
 from ckptedit.concepts.wish import Wish, settle
 from ckptedit.errors import BadParam
 from ckptedit.families import MINI
 
+WORLD = lexicon_of(MINI)
 CASTLE = {"concept": "the castle", "kind": "object", "anchor": "Tree"}
 LEDGER = [{"operation": "erase", "concepts": ["the castle"], "targets": [CASTLE]}]
 
@@ -30,13 +32,13 @@ REFUSED = {
 @pytest.mark.parametrize("wish, said", REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_meant_is_refused(wish: Wish, said: str) -> None:
     with pytest.raises(BadParam) as caught:
-        settle(wish, MINI, LEDGER)
+        settle(wish, WORLD, LEDGER)
     assert said in str(caught.value)
 
 
 def test_other_spellings_are_taken_as_the_lexicons_and_said_so() -> None:
     wish = Wish(["Van_Gogh", "the Cat"], anchor="", retain=["pixel-art", "neon"], neighbors=0)
-    settled = settle(wish, MINI, [])
+    settled = settle(wish, WORLD, [])
     assert settled.concepts == ["Van Gogh", "Cat"]
     assert settled.retain == ["Pixel Art", "neon"]
     assert settled.notes == (
@@ -48,16 +50,16 @@ def test_other_spellings_are_taken_as_the_lexicons_and_said_so() -> None:
 
 def test_spellings_of_one_name_are_one_concept() -> None:
     wish = Wish(["Van Gogh", "van_gogh", " Van  Gogh "], retain=["Neon", "NEON"])
-    settled = settle(wish, MINI, [])
+    settled = settle(wish, WORLD, [])
     assert (settled.concepts, settled.retain) == (["Van Gogh"], ["Neon"])
 
 
 def test_an_exact_name_is_taken_as_it_is_written() -> None:
     wish = Wish(["Van_Gogh", "Cat, Dog"], kind="object", exact_name=True)
-    settled = settle(wish, MINI, [])
+    settled = settle(wish, WORLD, [])
     assert settled.concepts == ["Van_Gogh", "Cat, Dog"] and not settled.notes
     with pytest.raises(BadParam, match="names the target"):
-        settle(Wish(["Van_Gogh"], retain=["Van Gogh"], exact_name=True), MINI, [])
+        settle(Wish(["Van_Gogh"], retain=["Van Gogh"], exact_name=True), WORLD, [])
 
 
 def test_all_this_needs_no_torch() -> None:

@@ -6,15 +6,16 @@ import torch
 from ckptedit.canvas.draw import OBJECTS, PHOTO, STYLES
 from ckptedit.concepts import (
     HELD_OUT_FRAMES,
+    KINDS,
     TRAIN_FRAMES,
-    anchor_for,
     fill,
-    lexicon,
+    general,
+    lexicon_of,
     prompts_for,
 )
 from ckptedit.concepts.neighbors import concept_embeddings, cosine_matrix, nearest, same_concept
 from ckptedit.errors import BadParam
-from ckptedit.families import MINI, SD1
+from ckptedit.families import FAMILIES, MINI, SD1
 from ckptedit.families.mini import CHECKPOINT
 from ckptedit.files import Checkpoint
 from ckptedit.text import TextEncoder, load_text_encoder
@@ -54,16 +55,17 @@ def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(BadParam, match="there are: style, object"):
         prompts_for("x", "person")
     with pytest.raises(BadParam, match="there are: style, object"):
-        lexicon("person")
+        general()["person"]
 
 
 def test_every_family_has_an_anchor_for_every_kind() -> None:
-    assert anchor_for("style", "mini").casefold() == "photo"
-    assert anchor_for("object", "sd1") != anchor_for("style", "sd1")
+    for family in FAMILIES.values():
+        assert len({family.anchors.of(kind) for kind in KINDS}) == 2
+    assert MINI.anchors.of("style") == "photo"
 
 
 def test_the_lexicon_is_broad_and_without_repeats() -> None:
-    styles, objects = lexicon("style"), lexicon("object", SD1)
+    styles, objects = general().styles, lexicon_of(SD1).objects
     assert len(styles) >= 150
     assert len(objects) >= 250
     everything = [word.casefold() for word in styles + objects]
@@ -71,8 +73,8 @@ def test_the_lexicon_is_broad_and_without_repeats() -> None:
 
 
 def test_minis_lexicon_is_its_world() -> None:
-    assert set(lexicon("style", MINI)) == {*STYLES, PHOTO}
-    assert set(lexicon("object", MINI)) == set(OBJECTS)
+    assert set(lexicon_of(MINI).styles) == {*STYLES, PHOTO}
+    assert set(lexicon_of(MINI).objects) == set(OBJECTS)
 
 
 @pytest.fixture(scope="module")

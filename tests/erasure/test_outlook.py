@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ckptedit.concepts import lexicon_of
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.targets import Target
 from ckptedit.diffusion import Model, open_model
@@ -36,7 +37,7 @@ def weights(checkpoint: Path, family: Family) -> KVWeights:
 
 
 def outlook(model: Model, weights: KVWeights, options: Options) -> Outlook:
-    return look_ahead(model, REQUEST, options, weights, 1)
+    return look_ahead(model, lexicon_of(model.family), REQUEST, options, weights, 1)
 
 
 def test_passes_are_those_of_the_banks_with_and_without_rehearsal(model, weights) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.targets import Target
 from ckptedit.diffusion import Model, open_model
@@ -35,7 +36,7 @@ def solved(name: str, checkpoint: Path, family, request: Request = REQUEST):
     model = open_model(checkpoint, family=family, precision="float32")
     how, weights = method(name), KVWeights(Checkpoint(checkpoint), family)
     given = model if how.needs_model else None
-    return how.solve(request, Words(model.text, family), weights, model=given), weights
+    return how.solve(request, Words(model.text, lexicon_of(family)), weights, model=given), weights
 
 
 def dense(solution) -> dict[str, np.ndarray]:

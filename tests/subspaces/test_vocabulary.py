@@ -7,26 +7,20 @@ import torch
 from tiny_model import text_config, tiny_tokenizer
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from ckptedit.families import Family
+from ckptedit.concepts import Lexicon
 from ckptedit.subspaces import second_moment, vocabulary_moment
 from ckptedit.subspaces import vocabulary as module
 from ckptedit.subspaces.vocabulary import encoder_digest, lexicon_prompts, vocabulary_ids
 from ckptedit.text import TextEncoder
 
-
-@pytest.fixture
-def small_world(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = {"style": ("monet", "hokusai"), "object": ("cat", "dog", "tree")}
-    monkeypatch.setattr(module, "lexicon", lambda kind, family=None: words[kind])
+SMALL_WORLD = Lexicon(("monet", "hokusai"), ("cat", "dog", "tree"))
 
 
-def test_the_moment_is_half_vocabulary_half_lexicon(
-    encoder: TextEncoder, small_world: None
-) -> None:
+def test_the_moment_is_half_vocabulary_half_lexicon(encoder: TextEncoder) -> None:
     tokens = second_moment(encoder.encode_ids(vocabulary_ids(encoder)))
-    lines = second_moment(encoder.encode(lexicon_prompts(None)).hidden)
+    lines = second_moment(encoder.encode(lexicon_prompts(SMALL_WORLD)).hidden)
     torch.testing.assert_close(
-        vocabulary_moment(encoder), (tokens + lines) / 2, atol=1e-5, rtol=1e-5
+        vocabulary_moment(encoder, SMALL_WORLD), (tokens + lines) / 2, atol=1e-5, rtol=1e-5
     )
 
 
@@ -52,18 +46,18 @@ def test_a_large_vocabulary_is_shuffled_into_full_prompts(
     assert (ids[:, -1] == encoder.tokenizer.eos_token_id).all()
 
 
-def test_every_concept_of_the_lexicon_is_in_the_prompts(small_world: None) -> None:
-    prompts = lexicon_prompts(None)
+def test_every_concept_of_the_lexicon_is_in_the_prompts() -> None:
+    prompts = lexicon_prompts(SMALL_WORLD)
     for word in ("monet", "hokusai", "cat", "dog", "tree"):
         assert sum(word in prompt for prompt in prompts) >= 5
 
 
 def test_the_second_time_it_is_read_from_disk(
-    encoder: TextEncoder, small_world: None, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+    encoder: TextEncoder, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = vocabulary_moment(encoder)
+    first = vocabulary_moment(encoder, SMALL_WORLD)
     monkeypatch.setattr(module, "_moment", lambda *_: pytest.fail("computed again"))
-    assert torch.equal(vocabulary_moment(encoder), first)
+    assert torch.equal(vocabulary_moment(encoder, SMALL_WORLD), first)
 
 
 def test_other_weights_have_another_digest(encoder: TextEncoder) -> None:
