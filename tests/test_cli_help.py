@@ -65,7 +65,7 @@ def test_the_defaults_of_erase_are_those_of_the_library(name):
 
 def test_no_line_of_the_list_of_commands_is_cut_off():
     done = CliRunner().invoke(app, ["--help"], terminal_width=80)
-    listed = done.stdout.split("Commands:\n")[1]
+    listed = done.stdout.split("Commands:\n")[1].split("\n\n")[0]
     assert len(listed.strip().splitlines()) == len(COMMANDS) and "..." not in listed
 
 

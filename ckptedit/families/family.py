@@ -22,6 +22,11 @@ class Blocks:
     def levels(self) -> int:
         return len(self.attention)
 
+    @property
+    def numbered(self) -> int:
+        """Blocks on either side of the middle one, as mergers count them: IN00, IN01, ..."""
+        return self.levels * (self.layers + 1)
+
 
 class Anchors(NamedTuple):
     """The word for whatever is of a kind."""

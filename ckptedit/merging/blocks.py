@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from ckptedit import families
 from ckptedit.errors import BadParam, UnknownName
 from ckptedit.families.roles import block_role
 
@@ -25,7 +26,7 @@ def names(numbered: int) -> tuple[str, ...]:
     return ("BASE", *inward, "M00", *outward)
 
 
-NAMES, SDXL = names(12), names(9)
+NAMES, SDXL = (names(f.blocks.numbered) for f in (families.SD1, families.SDXL))
 
 
 def block(name: str) -> str:
