@@ -5,6 +5,7 @@ parameters. Understood are float, int, str, bool, Literal choices, and `X | None
 """
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
@@ -12,6 +13,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from ckptedit.errors import BadParam
 
+NUMBER = re.compile(r"[-+]?([0-9.]+([eE][-+]?[0-9]+)?|inf|nan)")  # Python would take 1_0 and ٣, too
+LONGEST = 80  # characters of a value that are shown
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
@@ -36,10 +39,11 @@ def assignments(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise BadParam(f"{text!r} is not of the form name=value")
+            raise BadParam(f"{_shown(text)} is not of the form name=value")
         name = name.strip().replace("-", "_")
         if name in found:
-            raise BadParam(f"{name} is given twice: {found[name]} and {value.strip()}")
+            twice = f"{_bare(found[name])} and {_bare(value.strip())}"
+            raise BadParam(f"{_bare(name)} is given twice: {twice}")
         found[name] = value.strip()
     return found
 
@@ -56,7 +60,7 @@ def typed(function: Callable[..., Any], given: Mapping[str, Any], what: str) -> 
     for name in given:
         if name not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise BadParam(f"{what} has no parameter {name}; {has}")
+            raise BadParam(f"{what} has no parameter {_bare(name)}; {has}")
     return {name: convert(value, hints[name].annotation, name) for name, value in given.items()}
 
 
@@ -70,21 +74,39 @@ def convert(value: Any, hint: Any, name: str) -> Any:
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             choices = ", ".join(str(choice) for choice in get_args(hint))
-            raise BadParam(f"{name} must be one of {choices}; got {value!r}")
+            raise BadParam(f"{name} must be one of {choices}; got {_shown(value)}")
         return value
     if hint is bool:
         return _truth(value, name)
+    if hint is not str and isinstance(value, str) and not NUMBER.fullmatch(value):
+        raise BadParam(f"{name} must be a number ({hint.__name__}), got {_shown(value)}")
     try:
         found = hint(value)
     except (TypeError, ValueError, OverflowError):
-        raise BadParam(f"{name} must be a number ({hint.__name__}), got {value!r}") from None
+        raise BadParam(f"{name} must be a number ({hint.__name__}), got {_shown(value)}") from None
     if isinstance(found, float) and not isfinite(found):
         raise BadParam(f"{name} must be a finite number, got {found}")
+    if isinstance(found, int) and abs(found) >= 2**63:
+        raise BadParam(f"{name} must be below 2^63, got {_shown(value)}")
     return found
 
 
 def _truth(value: Any, name: str) -> bool:
-    text = str(value).lower()
+    text = _shown(value).strip("'").lower()
     if text not in TRUE | FALSE:
-        raise BadParam(f"{name} must be true or false, got {value!r}")
+        raise BadParam(f"{name} must be true or false, got {_shown(value)}")
     return text in TRUE
+
+
+def _shown(value: Any) -> str:
+    """The value as Python writes it, on one line, and not all of it if it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer with more digits than Python prints
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _bare(name: str) -> str:
+    """A name that a user typed, without quotes."""
+    return _shown(name).strip("'")
