@@ -19,13 +19,18 @@ class Schedule:
 
     def __init__(self, config: dict[str, Any]) -> None:
         if config.get("beta_schedule") != "scaled_linear":
-            raise BadCheckpoint(f"unknown noise schedule {config.get('beta_schedule')!r}")
+            raise BadCheckpoint(f"unknown noise schedule {config.get('beta_schedule')!r:.40}")
         self.config = config
         self.timesteps: int = config["num_train_timesteps"]
         self.prediction: str = config.get("prediction_type", "epsilon")
         first, last = config["beta_start"] ** 0.5, config["beta_end"] ** 0.5
         betas = torch.linspace(first, last, self.timesteps, dtype=torch.float32) ** 2
         self.alphas_cumprod = torch.cumprod(1 - betas, dim=0)  # [timesteps]
+        if not self.alphas_cumprod[-1] > 0 or not self.alphas_cumprod[0] < 1:
+            raise BadCheckpoint(
+                f"a noise schedule from beta {config['beta_start']} to {config['beta_end']} in "
+                f"{self.timesteps} steps: it begins without noise, or ends without a signal"
+            )
 
     def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Noises latents [b, c, h, w] with noise of that shape, each at its own timestep t [b]."""
