@@ -1,5 +1,6 @@
 """What holds for the whole command line: wrong usage, interruption, and where output goes."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -97,6 +98,9 @@ def test_output_never_overwrites_unasked(models, options, complaint):
     assert {path.name: path.read_bytes() for path in models.iterdir()} == before
 
 
+FULL = b"error: out: File too large (the output takes 2097232 bytes)\n"
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(models):
     import resource
 
@@ -104,7 +108,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(models):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
     done = merge(models, "a.safetensors", "b.safetensors", "-o", "out", preexec_fn=small_disk)
-    assert done.returncode == 2 and done.stderr == b"error: out: File too large\n"
+    assert done.returncode == 2 and done.stderr == FULL
     assert sorted(path.name for path in models.iterdir()) == ["a.safetensors", "b.safetensors"]
 
 
@@ -303,3 +307,30 @@ def test_an_interrupt_unwinds_once_a_command_runs():
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert done.stdout == "True\n"
+
+
+@pytest.mark.parametrize("command, edit", [("merge", "b"), ("apply", "d")])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT], ids=os.strerror)
+def test_a_full_disk_is_found_before_any_work(tmp_path, monkeypatch, command, edit, number):
+    """Before inputs are read for their digests; and nothing is left."""
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "a.safetensors")
+    put(tmp_path / "b.safetensors", 1)
+    CliRunner().invoke(app, ["diff", "a.safetensors", "b.safetensors", "-o", "d.safetensors"])
+    before = sorted(tmp_path.iterdir())
+
+    def full(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    def work(*arguments: object) -> None:
+        raise AssertionError("it began to work")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    if command == "merge":
+        monkeypatch.setattr(Checkpoint, "data_sha256", work)
+    monkeypatch.setattr("ckptedit.files.writer.open_plan", work)
+    size = (tmp_path / "a.safetensors").stat().st_size
+    said = f"out: {os.strerror(number)} (the output takes {size} bytes)"
+    order = [command, "a.safetensors", f"{edit}.safetensors", "-o", "out"]
+    refused(CliRunner().invoke(app, order), said)
+    assert sorted(tmp_path.iterdir()) == before

@@ -13,7 +13,16 @@ from ckptedit.deltas.lineage import lineage, takes_out
 from ckptedit.deltas.memory import opened_edit
 from ckptedit.deltas.sides import Changes
 from ckptedit.errors import BadCheckpoint
-from ckptedit.files import Checkpoint, Written, check_output, escape, ledger, opened, write_edited
+from ckptedit.files import (
+    Checkpoint,
+    Written,
+    check_output,
+    check_space,
+    escape,
+    ledger,
+    opened,
+    write_edited,
+)
 from ckptedit.files.history import trunk
 from ckptedit.files.permission import is_stream
 
@@ -117,6 +126,7 @@ def carry_out(
     was that base. Else the file is written again, with the digest that was meant.
     """
     base, expected = planned.base, planned.expected
+    check_space(output, base.sizes)
     unlike: dict[str, None] = {}
     edits = {name: _edit(planned, name, unlike) for name in planned.delta.entries}
 

@@ -1,6 +1,5 @@
 """What a checkpoint is: its family, layout, tensors, history and health."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -128,7 +127,6 @@ def _grouped(pairs: Iterable[tuple[str, TensorInfo]]) -> tuple[Tally, ...]:
 
 
 def _sum(name: str, tensors: Iterable[TensorInfo]) -> Tally:
-    sums: Counter[str] = Counter()
-    for tensor in tensors:
-        sums.update(tensors=1, parameters=tensor.numel, bytes=tensor.nbytes)
-    return Tally(name, sums["tensors"], sums["parameters"], sums["bytes"])
+    found = list(tensors)
+    parameters, stored = sum(t.numel for t in found), sum(t.nbytes for t in found)
+    return Tally(name, len(found), parameters, stored)

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
         number_type,
         stored_bytes,
     )
+    from ckptedit.files.sinks import check_space
     from ckptedit.files.writer import Kept, Written, write, write_edited
 
 LATER = {
     "Kept": "writer",
+    "check_space": "sinks",
     "decode": "dtypes",
     "decode_into": "dtypes",
     "encode": "dtypes",
@@ -46,6 +48,7 @@ __all__ = [
     "TensorInfo",
     "Written",
     "check_output",
+    "check_space",
     "decode",
     "decode_into",
     "encode",

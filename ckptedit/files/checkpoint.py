@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ckptedit.errors import BadCheckpoint
 from ckptedit.files import ledger
 from ckptedit.files.header import BITS, TensorInfo
-from ckptedit.files.layout import Part, find_layout
+from ckptedit.files.layout import FOLDER, Part, find_layout
 from ckptedit.files.names import escape
 from ckptedit.files.open_file import OpenFile
 
@@ -72,8 +72,10 @@ class Checkpoint(Mapping[str, TensorInfo]):
             name = part.prefix + tensor.name
             if name in self._tensors:
                 raise BadCheckpoint(f"{self.label}: tensor {escape(name)} is in two shards")
-            info = TensorInfo(name, tensor.dtype, tensor.shape, tensor.offset, tensor.nbytes, index)
-            self._tensors[name] = info, source
+            if part.prefix or index:
+                where = tensor.offset, tensor.nbytes, index
+                tensor = TensorInfo(name, tensor.dtype, tensor.shape, *where)
+            self._tensors[name] = tensor, source
 
     def _check_indexes(self) -> None:
         for prefix, index in self.layout.indexes.items():
@@ -180,6 +182,12 @@ class Checkpoint(Mapping[str, TensorInfo]):
                     digest.update(piece)
             self._sha256 = digest.hexdigest()
         return self._sha256
+
+    @property
+    def sizes(self) -> list[int]:
+        """Bytes of the file, or of each file of the folder, that an edit of it will be."""
+        found = [source.stat.st_size for source in self.sources]
+        return found if self.layout.kind == FOLDER else [sum(found)]
 
     def require_unchanged(self) -> None:
         """Raises BadCheckpoint if a file of it was written to since it was opened."""

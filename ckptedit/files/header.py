@@ -75,13 +75,6 @@ def parse_header(text: bytes | bytearray, data_bytes: int) -> Header:
     data_bytes: how much follows it in the file; the tensors must fill that exactly
     Raises BadCheckpoint with the reason alone; the caller knows the file's name.
     """
-    try:
-        return _parse(text, data_bytes)
-    except RecursionError as error:  # where it was parsed, and could not be shown
-        raise BadCheckpoint("its header is nested too deeply") from error
-
-
-def _parse(text: bytes | bytearray, data_bytes: int) -> Header:
     parsed = _json(text)
     metadata = parsed.pop(METADATA, {})
     if len(parsed) > MAX_TENSORS:

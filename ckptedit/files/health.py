@@ -40,14 +40,16 @@ def examine(checkpoint: Checkpoint, track: Track = silent) -> Health:
     unhealthy = []
     with Hasher() as data:
         for name in track(checkpoint, "reading", len(checkpoint)):
-            counts = np.zeros(3, np.int64)
+            counts = [0, 0, 0]
             for piece in checkpoint.chunks(name):
                 with data.updating(piece):
                     if checkpoint.layout.kind == SINGLE:
                         whole.update(piece)
-                    counts += _counts(piece, checkpoint[name])
-            if counts.any():
-                unhealthy.append(Unhealthy(name, *counts.tolist()))
+                    found = _counts(piece, checkpoint[name])
+                    if any(found):
+                        counts = [a + b for a, b in zip(counts, found, strict=True)]
+            if any(counts):
+                unhealthy.append(Unhealthy(name, *counts))
         single = checkpoint.layout.kind == SINGLE
         return Health(data.hexdigest(), whole.hexdigest() if single else None, tuple(unhealthy))
 

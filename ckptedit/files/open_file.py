@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +13,7 @@ from ckptedit.files.names import escape
 
 SPOOL_CHUNK = 1 << 20  # bytes
 
-WRITTEN_TO = ("st_ino", "st_size", "st_mtime_ns")  # what another write would change
+WRITTEN_TO = attrgetter("st_ino", "st_size", "st_mtime_ns")  # what another write would change
 FOREIGN = {  # how other files begin -> what they are and what to do
     b"PK\x03\x04": "is a pickle in a zip (.ckpt, .pt); convert it to safetensors first",
     b"\x80": "is a pickle (.ckpt, .pt, .bin); convert it to safetensors first",
@@ -97,7 +98,7 @@ def same_content(one: os.stat_result, other: os.stat_result) -> bool:
     Its mtime can be set back, its ctime cannot. But that moves on as well when the file loses its
     name to another one, which takes nothing from who has it open.
     """
-    if any(getattr(one, name) != getattr(other, name) for name in WRITTEN_TO):
+    if WRITTEN_TO(one) != WRITTEN_TO(other):
         return False
     return one.st_ctime_ns == other.st_ctime_ns or one.st_nlink != other.st_nlink
 

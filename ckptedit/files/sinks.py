@@ -117,6 +117,23 @@ def new_files(
         publish(files, replace, obsolete)
 
 
+def check_space(target: str | Path, sizes: Sequence[int]) -> None:
+    """Raises WriteFailed if files of these sizes do not fit beside target; before any work.
+
+    They are reserved and given back: so it knows of quotas and limits on a file's size as well.
+    """
+    if is_stream(target):
+        return
+    path = Path(target)
+    try:
+        with ExitStack() as stack:
+            for size in sizes:
+                stack.callback(NewFile(path, size).discard)
+    except OSError as error:
+        what = f"{error.strerror or error} (the output takes {sum(sizes)} bytes)"
+        raise WriteFailed(f"{escape(path)}: {what}") from error
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yields a hidden folder that becomes `path` on a clean exit, and else disappears."""

@@ -11,7 +11,15 @@ from ckptedit.deltas.foreign import require_whole
 from ckptedit.deltas.memory import opened_edit
 from ckptedit.deltas.sides import Changes
 from ckptedit.errors import BadParam, Incompatible
-from ckptedit.files import Checkpoint, check_output, ledger, opened, require_weights, write
+from ckptedit.files import (
+    Checkpoint,
+    check_output,
+    check_space,
+    ledger,
+    opened,
+    require_weights,
+    write,
+)
 from ckptedit.globs import select
 from ckptedit.merging.blocks import block_factors
 from ckptedit.merging.copying import Copying
@@ -88,6 +96,8 @@ def merge(
         sources = [start, *(source for edit in vectors for source in edit.sources)]
         require_weights(*sources)
         check_output(output, sources, force=force, in_place=in_place)
+        if shard_size is None:  # else `write` reserves it, file by file
+            check_space(output, start.sizes)
         stream = make_stream(start, vectors, recipe)
         strays = stray_tensors(start, vectors, recipe.extra)
         with Workers(threads) as workers:

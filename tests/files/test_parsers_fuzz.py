@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ckptedit.errors import BadCheckpoint, CkptError
 from ckptedit.families import block_role, detect, is_index, kv_weights
-from ckptedit.families.spelling import spelled_like
+from ckptedit.families.spelling import spelled_like, vae_sizes
 from ckptedit.files import Checkpoint, Spec, header, parse_header
 from ckptedit.files.header import MAX_HEADER
 from ckptedit.files.layout import SHARD
@@ -76,10 +76,10 @@ def test_any_header_gives_a_checkpoint_or_one_error(place, text, frame):
     opened(place / "file")
 
 
-@pytest.mark.parametrize("depth", range(300, 1000, 20))
-def test_a_header_nested_to_any_depth_is_one_error(depth):
-    """Also where it can still be parsed, but not shown."""
-    for value in ("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
+def test_a_header_nested_to_any_depth_is_one_error():
+    """Also where it can still be parsed, and is shown."""
+    for depth in range(300, 1000):
+        value = "[" * depth + "]" * depth
         text = f'{{"a":{{"dtype":{value},"shape":[],"data_offsets":[0,0]}}}}'
         with pytest.raises(BadCheckpoint):
             parse_header(text.encode(), 0)
@@ -97,6 +97,8 @@ shapes = st.lists(st.sampled_from([0, 1, 3, 320, 768, 1280]), max_size=4).map(tu
 @settings(max_examples=200)
 @given(found=st.dictionaries(names, shapes, max_size=6))
 @example(found={"model.diffusion_model.down_blocks.attn2.to_k.weight": ()})
+@example(found={f"vae.encoder.down_blocks.{LONG}.resnets.0.": (1,)})
+@example(found={"model.diffusion_model.\x1b[2J.attn2.to_k.weight": (3, 3)})
 def test_any_names_have_a_place_and_a_family_or_one_error(found):
     tensors = {name: Spec(name, "F16", shape) for name, shape in found.items()}
     marker = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
@@ -104,6 +106,7 @@ def test_any_names_have_a_place_and_a_family_or_one_error(found):
     for name in tensors:
         assert len(block_role(name).block) < 12
         is_index(name)
+    assert max(vae_sizes(tensors)) < 16
     try:
         kv_weights(tensors, detect(tensors))
         spelled_like(tensors, {"unet.down_blocks.0.attentions.0": Spec("x", "F16", ())})
@@ -114,7 +117,7 @@ def test_any_names_have_a_place_and_a_family_or_one_error(found):
 def test_numbers_are_read_out_of_ascii_digits_only():
     assert block_role("model.diffusion_model.input_blocks.٣.0.op.weight").block == "END"
     assert block_role(f"model.diffusion_model.input_blocks.{LONG}.0.op.weight").block == "END"
-    assert not SHARD.search("model-٠٠٠٠١-of-٠٠٠٠٢.safetensors")
+    assert not SHARD.search("model-٠٠٠٠١-of-00002.safetensors")
 
 
 @pytest.mark.parametrize("unit", [b"[],", b'{"":0},', b"[[[", b'"",'])
