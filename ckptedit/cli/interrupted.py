@@ -32,6 +32,7 @@ class Names(logging.Handler):
 def names_written() -> Iterator[Names]:
     """Listens to what `ckptedit.files` says as files get their names."""
     names, log = Names(), logging.getLogger("ckptedit.written")
+    before = log.level, log.propagate
     log.addHandler(names)
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -39,3 +40,4 @@ def names_written() -> Iterator[Names]:
         yield names
     finally:
         log.removeHandler(names)
+        log.level, log.propagate = before

@@ -20,6 +20,12 @@ OLD = {"latents": np.arange(6, dtype=np.float32).reshape(2, 3), "t": np.array([3
 NEW = {"latents": np.full((2, 3), 7, np.float32), "t": np.array([0, 0])}
 
 
+@pytest.fixture(autouse=True)
+def only_what_a_user_hears_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Some libraries set the root's level when they are imported."""
+    caplog.set_level(logging.WARNING, logger="ckptedit")
+
+
 def entry(folder: Path) -> Path:
     (path,) = folder.glob("*.cached.safetensors")
     return path
