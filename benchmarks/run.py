@@ -22,6 +22,7 @@ BENCHMARKS = Registry(
         "apply": "benchmarks.apply:apply",
         "passes": "benchmarks.passes:passes",
         "steps": "benchmarks.steps:steps",
+        "many": "benchmarks.many:many",
     },
 )
 
