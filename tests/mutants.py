@@ -181,7 +181,7 @@ MUTANTS = (
     ),
     Mutant(
         "averaged copies keep the concept",
-        "erasure/erase.py",
+        "erasure/job.py",
         "edits = job.weights.with_copies(solution.edits)",
         "edits = solution.edits",
         ERASE,
@@ -202,7 +202,7 @@ MUTANTS = (
     ),
     Mutant(
         "another training's state is gone on with",
-        "erasure/erase.py",
+        "erasure/job.py",
         "facts = (asdict(self.request), self.options.facts(), self.threads)",
         "facts = (self.threads,)",
         ERASE,

@@ -9,7 +9,7 @@ from ckptedit.guards import GUARDS
 
 if TYPE_CHECKING:
     from ckptedit.concepts.request import Request
-    from ckptedit.erasure.erase import Erasure
+    from ckptedit.erasure.job import Erasure
     from ckptedit.erasure.options import Options
     from ckptedit.erasure.outlook import Outlook
 

@@ -1,6 +1,8 @@
 """An erasure from end to end, on a model that takes milliseconds: interrupted, repeated, copied."""
 
 import json
+import resource
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +101,19 @@ def test_a_training_whose_output_could_not_be_written_is_kept(tiny, tmp_path, mo
     track = Track()
     erase(tiny, ["van gogh"], tmp_path / "b.safetensors", **QUICK, resume=True, track=track)
     assert track.steps == 0
+
+
+def test_a_full_disk_is_found_before_the_training(tiny, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler, track = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), Track()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(WriteFailed, match="the output takes"):
+            erase(tiny, ["van gogh"], tmp_path / "out.safetensors", **QUICK, track=track)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert track.steps == 0 and not (tmp_path / "out.safetensors").exists()
 
 
 def test_the_number_of_threads_decides_the_bytes_and_is_told(tiny, tmp_path):

@@ -1,0 +1,143 @@
+"""One erasure: resolved and checked before anything is computed, then carried out."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from torch import Tensor
+
+from ckptedit.concepts.lexicon import Lexicon, lexicon_of
+from ckptedit.concepts.prompts import held_out
+from ckptedit.concepts.request import Request, resolve
+from ckptedit.concepts.wish import Wish
+from ckptedit.diffusion import Model, choose_threads, open_model, threads
+from ckptedit.erasure.checks import look_over
+from ckptedit.erasure.kv import KVWeights
+from ckptedit.erasure.measure import Effect, measure
+from ckptedit.erasure.memory import OnDisk
+from ckptedit.erasure.method import Edits, Method, Solution
+from ckptedit.erasure.options import Options
+from ckptedit.erasure.outlook import Outlook, look_ahead
+from ckptedit.erasure.trained import Trained
+from ckptedit.files import Checkpoint, ledger
+from ckptedit.files.cache import digest
+from ckptedit.progress import Track, plan, silent
+from ckptedit.subspaces.subspace import second_moment
+from ckptedit.subspaces.words import Words
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What an erasure did.
+
+    edits:   name -> its change, unrounded, in the form in which it was made
+    gram:    [d, d], mean of e eᵀ over the token embeddings of prompts that name the targets
+    threads: that the training computed with; the bytes depend on it
+    path, sha256: what was written, and the digest of its tensor data; None if nothing was
+    """
+
+    request: Request
+    options: Options
+    edits: Edits
+    effect: Effect
+    gram: Tensor
+    threads: int
+    seconds: float
+    path: Path | None = None
+    sha256: str | None = None
+
+    def ledger_line(self, parent_sha256: str) -> Mapping[str, Any]:
+        """The entry of this edit, with what later commands read of it."""
+        facts: dict[str, Any] = {
+            "concepts": [target.concept for target in self.request.targets],
+            "targets": [asdict(target) for target in self.request.targets],
+            "retain": list(self.request.retained),
+        }
+        options = self.options.facts() | {"threads": self.threads}
+        return ledger.entry("erase", options, parent_sha256, seed=self.options.seed, **facts)
+
+
+@dataclass(frozen=True)
+class Job:
+    """An erasure that is about to be made: everything is resolved and checked, nothing computed."""
+
+    checkpoint: Checkpoint
+    model: Model
+    lexicon: Lexicon
+    request: Request
+    options: Options
+    weights: KVWeights
+    threads: int | None
+
+    def key(self) -> str:
+        """The digest of all that the training depends on, but for where its result goes."""
+        facts = (asdict(self.request), self.options.facts(), self.threads)
+        return digest([self.model.fingerprint(), repr(facts)])
+
+    def thread_count(self) -> int:
+        """Threads of the processor that it computes with."""
+        return self.threads or (choose_threads(self.model.unet) if self.options.trained else 1)
+
+    def outlook(self) -> Outlook:
+        """What is about to be done, and an estimate of what it takes; the model is run for that."""
+        count = self.thread_count()
+        with threads(count):
+            return look_ahead(
+                self.model, self.lexicon, self.request, self.options, self.weights, count
+            )
+
+
+def prepare(
+    checkpoint: Checkpoint,
+    wish: Wish,
+    options: Options,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    prediction: str = "auto",
+    tokenizer: Path | None = None,
+) -> Job:
+    """Finds what is wrong with a request, its options or the checkpoint, before the dear work."""
+    options.check()
+    family = look_over(checkpoint, wish, method=options.method, prediction=prediction)
+    weights = KVWeights(checkpoint, family)
+    model = open_model(
+        checkpoint,
+        device=device,
+        tokenizer=tokenizer,
+        family=family,
+        prediction=prediction,
+        training=True,
+    )
+    request = resolve(wish, model.text, model.family, checkpoint.ledger)
+    lexicon = lexicon_of(family, wish.lexicon)
+    return Job(checkpoint, model, lexicon, request, options, weights, threads)
+
+
+def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
+    """Computes an erasure. Writes nothing."""
+    began, model, options = monotonic(), job.model, job.options
+    plan(track, options.stages())
+    words = Words(model.text, job.lexicon, track)
+    method: Method
+    method = Trained(options, memory) if options.trained else options.make(options.method)
+    with threads(count := job.thread_count()):
+        given = model if method.needs_model else None
+        solution = method.solve(job.request, words, job.weights, model=given)
+        return _report(job, words, solution, count, monotonic() - began)
+
+
+def _report(job: Job, words: Words, solution: Solution, count: int, seconds: float) -> Erasure:
+    request = job.request
+    target, retain = (
+        words.prompts(held_out(names, request) or ["", "a photo"])
+        for names in (request.wanted, request.retain)
+    )
+    effect = measure(
+        job.checkpoint, solution.edits, solution.directions, target=target, retain=retain
+    )
+    edits = job.weights.with_copies(solution.edits)
+    gram = second_moment(target).float()
+    return Erasure(request, job.options, edits, effect, gram, count, seconds)
