@@ -15,7 +15,7 @@ import pytest
 from ckptedit.cli import display
 from ckptedit.cli import progress as module
 from ckptedit.cli.display import CLEAR, Log, Silence, State, Terminal, clock, drawn
-from ckptedit.cli.progress import Job, progress
+from ckptedit.cli.progress import Progress, progress
 from ckptedit.progress import plan, silent
 
 
@@ -49,7 +49,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def walk(job: Job, label: str, count: int, time: Clock | None = None, each: float = 1) -> None:
+def walk(job: Progress, label: str, count: int, time: Clock | None = None, each: float = 1) -> None:
     for _ in job(range(count), label):
         if time:
             time.now += each
@@ -57,8 +57,8 @@ def walk(job: Job, label: str, count: int, time: Clock | None = None, each: floa
 
 def test_items_pass_unchanged_whether_their_number_is_known_or_not() -> None:
     shown = Shown()
-    assert list(Job(shown)(iter("abc"), "x")) == ["a", "b", "c"]
-    assert list(Job(shown)([1, 2], "x")) == [1, 2]
+    assert list(Progress(shown)(iter("abc"), "x")) == ["a", "b", "c"]
+    assert list(Progress(shown)([1, 2], "x")) == [1, 2]
     assert [(s.done, s.total) for s in shown.states] == [
         (0, None), (1, None), (2, None), (3, None), (0, 2), (1, 2), (2, 2)
     ]  # fmt: skip
@@ -66,14 +66,14 @@ def test_items_pass_unchanged_whether_their_number_is_known_or_not() -> None:
 
 def test_the_note_is_the_newest() -> None:
     shown, losses = Shown(), [0]
-    for _ in Job(shown)("ab", "x", None, lambda: f"loss {losses[-1]}"):
+    for _ in Progress(shown)("ab", "x", None, lambda: f"loss {losses[-1]}"):
         losses.append(losses[-1] + 1)
     assert [state.note for state in shown.states] == ["", "loss 1", "loss 2"]
 
 
 def test_planned_stages_are_numbered_in_order_each_time_they_come() -> None:
     shown = Shown()
-    job = Job(shown)
+    job = Progress(shown)
     plan(job, [("draw", 1), ("teach", 1), ("draw", 1), ("teach", 1), ("erase", 1)])
     for label in ("draw", "teach", "draw", "teach", "erase"):
         walk(job, label, 2)
@@ -84,7 +84,7 @@ def test_planned_stages_are_numbered_in_order_each_time_they_come() -> None:
 
 def test_a_stage_that_comes_in_parts_keeps_its_number_and_an_unknown_one_has_none() -> None:
     shown = Shown()
-    job = Job(shown)
+    job = Progress(shown)
     plan(job, [("read", 1), ("write", 1)])
     for label in ("read", "read", "other", "write"):
         walk(job, label, 1)
@@ -98,7 +98,7 @@ def test_a_stage_that_comes_in_parts_keeps_its_number_and_an_unknown_one_has_non
 
 def test_a_job_of_one_stage_has_no_numbers() -> None:
     shown = Shown()
-    job = Job(shown)
+    job = Progress(shown)
     plan(job, [("draw", 1)])
     walk(job, "draw", 2)
     assert shown.fresh == ["draw"]
@@ -106,7 +106,7 @@ def test_a_job_of_one_stage_has_no_numbers() -> None:
 
 def test_the_bar_is_of_the_whole_job_and_what_is_cached_is_no_part_of_it() -> None:
     shown = Shown()
-    job = Job(shown)
+    job = Progress(shown)
     plan(job, [("a", 1), ("cached", 4), ("b", 3)])
     walk(job, "a", 2)
     walk(job, "b", 3)
@@ -117,7 +117,7 @@ def test_the_bar_is_of_the_whole_job_and_what_is_cached_is_no_part_of_it() -> No
 
 def test_what_is_left_goes_by_the_pace_so_far(time: Clock) -> None:
     shown = Shown()
-    job = Job(shown)
+    job = Progress(shown)
     plan(job, [("a", 1), ("b", 3)])
     time.now += 50  # loading is no part of what was planned
     walk(job, "a", 2, time, each=10)
@@ -157,7 +157,7 @@ def test_the_line_is_never_wider_than_the_terminal() -> None:
 
 def test_a_terminal_has_one_line_that_is_gone_in_the_end(time: Clock) -> None:
     stream = io.StringIO()
-    job = Job(Terminal(stream))
+    job = Progress(Terminal(stream))
     walk(job, "merging", 100, time, each=0.03)
     job.say("note: it is said")
     job.close()
@@ -170,7 +170,7 @@ def test_a_terminal_has_one_line_that_is_gone_in_the_end(time: Clock) -> None:
 
 def test_a_log_has_a_line_for_each_stage_and_one_after_ten_seconds(time: Clock) -> None:
     stream = io.StringIO()
-    job = Job(Log(stream))
+    job = Progress(Log(stream))
     job.begin("loading")
     plan(job, [("drawing", 1), ("erasing", 9)])
     walk(job, "drawing", 2, time, each=1)
@@ -187,7 +187,7 @@ def test_a_log_has_a_line_for_each_stage_and_one_after_ten_seconds(time: Clock) 
 
 def test_a_job_that_is_done_in_no_time_writes_nothing_into_a_log(time: Clock) -> None:
     stream = io.StringIO()
-    walk(Job(Log(stream)), "merging", 1000, time, each=0.009)
+    walk(Progress(Log(stream)), "merging", 1000, time, each=0.009)
     assert stream.getvalue() == ""
 
 
@@ -263,7 +263,7 @@ def test_the_first_word_comes_before_anything_slow_is_imported(tmp_path: Path) -
         "    used = resource.getrusage(resource.RUSAGE_SELF)\n"
         "    print(label, used.ru_utime + used.ru_stime, 'torch' in sys.modules)\n"
         "    sys.exit(0)\n"
-        "progress.Job.begin = begin\n"
+        "progress.Progress.begin = begin\n"
         "app(sys.argv[1:])"
     )
     try:

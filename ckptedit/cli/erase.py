@@ -26,7 +26,7 @@ from ckptedit.cli.options import (
     one_of,
 )
 from ckptedit.cli.output import as_json, default_output, say
-from ckptedit.cli.progress import LOADING, Job, progress
+from ckptedit.cli.progress import LOADING, Progress, progress
 from ckptedit.concepts.lists import listed
 from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
@@ -172,7 +172,7 @@ def erase(
         typer.echo(as_json(as_report(erasure, target)) if json else target)
 
 
-def teller(target: str, dry_run: bool, json: bool, track: Job, quiet: bool) -> "Tell | None":
+def teller(target: str, dry_run: bool, json: bool, track: Progress, quiet: bool) -> "Tell | None":
     """What is done with the plan: said, or, in a dry run, printed, and that is all."""
 
     def say_all(outlook: "Outlook") -> None:

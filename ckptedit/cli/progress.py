@@ -18,7 +18,7 @@ LOADING = "loading torch and diffusers"  # where a command needs them, it says s
 SOON = 1.0  # seconds; before that, nobody can tell what is left
 
 
-class Job:
+class Progress:
     """The progress of one command. It is the `Track` that the library is handed.
 
     Until `plan` says what the stages are, each call of it is a job of its own.
@@ -90,12 +90,12 @@ class Job:
 
 
 @contextmanager
-def progress(quiet: bool = False) -> Iterator[Job]:
+def progress(quiet: bool = False) -> Iterator[Progress]:
     """Yields what tells of progress on stderr; what the library logs is a note there.
 
     quiet: neither, nor what other libraries warn of
     """
-    job, log = Job(Silence() if quiet else _display()), logging.getLogger("ckptedit")
+    job, log = Progress(Silence() if quiet else _display()), logging.getLogger("ckptedit")
     handler = _Notes(job)
     log.addHandler(handler)
     try:
@@ -114,7 +114,7 @@ def _display() -> Display:
 
 
 class _Notes(logging.Handler):
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Progress) -> None:
         super().__init__(logging.WARNING)
         self._job = job
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ckptedit.errors import BadCheckpoint
-from ckptedit.families import Family, detect, layout, lora_name
+from ckptedit.families import Family, detect, lora_name, spelled
 from ckptedit.families.detect import HasShape
 
 WEIGHT, BIAS = ".weight", ".bias"
@@ -63,7 +63,7 @@ class Naming(NamedTuple):
 def naming(tensors: Mapping[str, HasShape]) -> Naming:
     """The names for a checkpoint: of its family if it is of a known one, else generic."""
     try:
-        return Naming(detect(tensors), layout(tensors).prefix)
+        return Naming(detect(tensors), spelled(tensors).prefix)
     except BadCheckpoint:
         return Naming(None, "")
 

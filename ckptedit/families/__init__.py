@@ -1,6 +1,6 @@
 """What names mean: the families of checkpoints, and how each spells its weights. Needs no torch."""
 
-from ckptedit.families.detect import FAMILIES, Layout, detect, layout
+from ckptedit.families.detect import FAMILIES, Spelled, detect, spelled
 from ckptedit.families.family import Blocks, Family
 from ckptedit.families.kv import KV, kv_weights, lora_name
 from ckptedit.families.ldm import to_ldm
@@ -21,17 +21,17 @@ __all__ = [
     "SDXL",
     "Blocks",
     "Family",
-    "Layout",
     "Role",
     "Source",
+    "Spelled",
     "block_role",
     "blocks_of",
     "detect",
     "is_index",
     "kv_weights",
-    "layout",
     "lora_name",
     "sources",
+    "spelled",
     "spelled_like",
     "to_ldm",
 ]

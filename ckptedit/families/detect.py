@@ -29,14 +29,14 @@ class HasShape(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
 
-class Layout(NamedTuple):
+class Spelled(NamedTuple):
     """spelling: whose names; prefix: what stands before the UNet's names."""
 
     spelling: Literal["ldm", "diffusers"]
     prefix: str
 
 
-def layout(tensors: Mapping[str, HasShape]) -> Layout:
+def spelled(tensors: Mapping[str, HasShape]) -> Spelled:
     """Tells a single file's names from a diffusers folder's, with or without the other components.
 
     Raises BadCheckpoint if there is no UNet with cross-attention.
@@ -44,9 +44,9 @@ def layout(tensors: Mapping[str, HasShape]) -> Layout:
     for prefix in UNET_PREFIXES:
         for name in tensors:
             if name.startswith((f"{prefix}input_blocks.", f"{prefix}output_blocks.")):
-                return Layout("ldm", prefix)
+                return Spelled("ldm", prefix)
             if name.startswith((f"{prefix}down_blocks.", f"{prefix}up_blocks.")):
-                return Layout("diffusers", prefix)
+                return Spelled("diffusers", prefix)
     raise BadCheckpoint(f"{_label(tensors)} {_what_else(tensors)}")
 
 
@@ -55,7 +55,7 @@ def detect(tensors: Mapping[str, HasShape]) -> Family:
 
     tensors: a Checkpoint, or any mapping of names to things with a shape; no tensor is read
     """
-    spelling, prefix = layout(tensors)
+    spelling, prefix = spelled(tensors)
     for family in FAMILIES.values():
         found = tensors.get(prefix + _marker(family, spelling))
         if found is not None and tuple(found.shape) == family.marker_shape:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ckptedit.errors import BadCheckpoint
-from ckptedit.families.detect import HasShape, detect, layout
+from ckptedit.families.detect import HasShape, detect, spelled
 from ckptedit.families.family import UNET_PREFIXES, Family
 from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.families.roles import block_role
@@ -32,7 +32,7 @@ def kv_weights(tensors: Mapping[str, HasShape], family: Family | None = None) ->
     family: default: detected
     Copies outside the UNet (the averaged weights `model_ema.*` of old files) are not among them.
     """
-    family, prefix = family or detect(tensors), layout(tensors).prefix
+    family, prefix = family or detect(tensors), spelled(tensors).prefix
     found = []
     for name, info in tensors.items():
         if not (match := KV_NAME.search(name)) or not name.startswith(prefix):

@@ -1,7 +1,7 @@
 """Whether a checkpoint can be run as a model, as far as its header tells, and without torch."""
 
 from ckptedit.errors import BadCheckpoint
-from ckptedit.families.detect import detect, layout
+from ckptedit.families.detect import detect, spelled
 from ckptedit.families.family import Family
 from ckptedit.files import Checkpoint
 
@@ -25,7 +25,7 @@ def require_runnable(checkpoint: Checkpoint) -> Family:
             f"{checkpoint.label}: {family.name} reads two text encoders, which this version cannot "
             f"run; commands that only read or edit weights work"
         )
-    spelling, prefix = layout(checkpoint)
+    spelling, prefix = spelled(checkpoint)
     name = prefix + ("input_blocks.0.0.weight" if spelling == "ldm" else "conv_in.weight")
     channels = checkpoint[name].shape[1:2] if name in checkpoint else ()  # of [out, in, h, w]
     if channels and channels[0] != LATENT_CHANNELS:

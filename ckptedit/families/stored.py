@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ckptedit.errors import BadCheckpoint
-from ckptedit.families.detect import HasShape, layout
+from ckptedit.families.detect import HasShape, spelled
 from ckptedit.families.family import Blocks, Family
 from ckptedit.families.names import VAE_ATTENTION, translate, unet_table, vae_table
 from ckptedit.files import escape
@@ -86,7 +86,7 @@ def sources(
 
 def component_prefix(tensors: Mapping[str, HasShape], family: Family, component: Component) -> str:
     """What stands before a component's names in this checkpoint."""
-    spelling, prefix = layout(tensors)
+    spelling, prefix = spelled(tensors)
     if component == "unet":
         return prefix
     if spelling == "diffusers":
@@ -98,7 +98,7 @@ def _speller(
     tensors: Mapping[str, HasShape], family: Family, component: str, config: Mapping[str, Any]
 ) -> Any:
     """A function from a parameter's name to the stored names it may have, the usual one first."""
-    ldm = layout(tensors).spelling == "ldm"
+    ldm = spelled(tensors).spelling == "ldm"
     if component == "text_encoder":
         return _open_clip if ldm and family.text_layout == "open_clip" else _clip
     if not ldm:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ckptedit.merging.stack import Array, Kernel, Model, Stack, Stretch, Tally
+from ckptedit.merging.stack import Array, Counts, Kernel, Stack, Stretch, WholeMerge
 
 
 @dataclass(eq=False)
@@ -24,13 +24,13 @@ class ArrayStack(Stack):
     start: Array | None = None
     grams: Array | None = None
     name: str = "weight"
-    tally: Tally = field(default_factory=Tally)
+    tally: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
         self.vectors = np.asarray(self.vectors, np.float32)
         self.shape = self.vectors.shape[1:]
         self.weights = self.weights or (1.0,) * len(self.vectors)
-        self.model = Model(lambda: iter([self]))
+        self.model = WholeMerge(lambda: iter([self]))
 
     def read(self, start: int, stop: int, edits: Sequence[int]) -> Stretch:
         flat = self.vectors.reshape(len(self.vectors), -1)[list(edits), start:stop]

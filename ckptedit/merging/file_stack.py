@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ckptedit.errors import BadCheckpoint
 from ckptedit.files import Checkpoint, decode_into, escape
 from ckptedit.merging.scratch import Scratch
-from ckptedit.merging.stack import Array, Model, Stack, Stretch, Tally
+from ckptedit.merging.stack import Array, Counts, Stack, Stretch, WholeMerge
 from ckptedit.merging.task_vectors import Filler, TaskVectors, read_float64, refuse_nonfinite
 
 
@@ -26,8 +26,8 @@ class Inputs:
     base: Checkpoint
     edits: Sequence[TaskVectors]
     weights: tuple[float, ...]
-    model: Model
-    tally: Tally = field(default_factory=Tally)
+    model: WholeMerge
+    tally: Counts = field(default_factory=Counts)
     scratch: Scratch = field(default_factory=Scratch)
 
     @cached_property

@@ -30,7 +30,7 @@ from ckptedit.merging.parallel import Workers
 from ckptedit.merging.provenance import ledger_line, told_by
 from ckptedit.merging.recipe import Extra, Recipe
 from ckptedit.merging.report import Merged, report
-from ckptedit.merging.stack import Model
+from ckptedit.merging.stack import WholeMerge
 from ckptedit.merging.strays import stray_tensors
 from ckptedit.merging.stream import Stream
 from ckptedit.merging.task_vectors import TaskVectors
@@ -139,7 +139,7 @@ def make_stream(base: Checkpoint, edits: Sequence[TaskVectors], recipe: Recipe) 
     chosen = select(list(base), recipe.keys)
     factors = block_factors(recipe.blocks, base)
     scales = {name: recipe.scale * factors[name] for name in chosen}
-    model = Model(lambda: stream.stacks())
+    model = WholeMerge(lambda: stream.stacks())
     inputs = Inputs(base, edits, weights, model)
     params, copying = recipe.resolved_params(), Copying(recipe.allow_nonfinite)
     stream = Stream(inputs, METHODS[recipe.method], params, scales, copying, recipe.saturate)

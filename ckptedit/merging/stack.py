@@ -58,8 +58,8 @@ class Stack(ABC):
     name: str
     shape: tuple[int, ...]
     weights: tuple[float, ...]
-    model: "Model"
-    tally: "Tally"
+    model: "WholeMerge"
+    tally: "Counts"
 
     @abstractmethod
     def read(self, start: int, stop: int, edits: Sequence[int]) -> Stretch:
@@ -95,7 +95,7 @@ class Stack(ABC):
 
 
 @dataclass(eq=False)
-class Model:
+class WholeMerge:
     """All tensors that one merge works on, and what has been found out about them together."""
 
     stacks: Callable[[], Iterator[Stack]]  # in file order
@@ -112,7 +112,7 @@ class Model:
 
 
 @dataclass(eq=False)
-class Tally:
+class Counts:
     """Counts that kernels add to from any thread."""
 
     counts: Counter[str] = field(default_factory=Counter)

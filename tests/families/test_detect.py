@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from ckptedit.errors import BadCheckpoint
-from ckptedit.families import FAMILIES, MINI, Layout, detect, kv_weights, layout, lora_name
+from ckptedit.families import FAMILIES, MINI, Spelled, detect, kv_weights, lora_name, spelled
 from families.names_only import UNETS, packaged, unet_shapes
 
 
@@ -21,7 +21,7 @@ CONFIGS = UNETS | {"mini": packaged("unet", MINI)}
 def test_a_family_is_known_by_its_unet_in_either_spelling(name: str, spelling: str) -> None:
     tensors = unet_shapes(CONFIGS[name], spelling)
     assert detect(tensors) is FAMILIES[name]
-    assert layout(tensors).spelling == spelling
+    assert spelled(tensors).spelling == spelling
 
 
 def test_a_bare_unet_file_is_known_too() -> None:
@@ -30,7 +30,7 @@ def test_a_bare_unet_file_is_known_too() -> None:
         for name, info in unet_shapes(UNETS["sd1"], "diffusers").items()
     }
     assert detect(tensors).name == "sd1"
-    assert layout(tensors) == Layout("diffusers", "")
+    assert spelled(tensors) == Spelled("diffusers", "")
 
 
 LIKE_SD1 = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"

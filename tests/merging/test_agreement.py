@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ckptedit.merging.arithmetic.ranks import EVERYTHING, KEEP_ALL, KEEP_NONE, Cut
+from ckptedit.merging.arithmetic.ranks import EVERYTHING, KEEP_ALL, KEEP_NONE, Threshold
 from ckptedit.merging.methods import ties_agreement as agreement
 from ckptedit.merging.methods.ties_agreement import Agreement
 from ckptedit.merging.methods.ties_rules import RULES, settle
@@ -35,13 +35,13 @@ def stretches(draw) -> Stretch:
 
 
 @st.composite
-def cuts(draw, stretch: Stretch) -> list[Cut]:
+def cuts(draw, stretch: Stretch) -> list[Threshold]:
     """At magnitudes that occur, with the last index before, inside and after the stretch."""
     found = []
     for delta in stretch.deltas:
         limit = abs(draw(st.sampled_from(delta.tolist())))
         last = draw(st.integers(-1, stretch.stop + 1) | st.just(EVERYTHING))
-        cut = Cut(int(np.float32(limit).view(np.uint32)), last)
+        cut = Threshold(int(np.float32(limit).view(np.uint32)), last)
         found.append(draw(st.sampled_from([cut, KEEP_ALL, KEEP_NONE])))
     return found
 

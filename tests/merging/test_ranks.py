@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from ckptedit.merging import stack
 from ckptedit.merging.arithmetic import ranks
 from ckptedit.merging.arithmetic.ranks import (
-    Cut,
+    Threshold,
     cut_largest,
     cuts_largest,
     kth_largest,
@@ -81,7 +81,7 @@ def test_a_cut_over_a_model_keeps_what_a_stable_sort_of_all_keeps(tensors, data)
     total = sum(map(len, tensors))
     keep = data.draw(st.integers(0, total))
     stacks = [ArrayStack(vector[None], name=str(i)) for i, vector in enumerate(tensors)]
-    model = stack.Model(lambda: iter(stacks))
+    model = stack.WholeMerge(lambda: iter(stacks))
     cuts = model_cut(model, 0, lambda size: keep)
     kept = [cuts(str(i)).keeps(vector, 0) for i, vector in enumerate(tensors)]
     assert np.array_equal(np.concatenate(kept), kept_by_sorting(np.concatenate(tensors), keep))
@@ -94,4 +94,4 @@ def test_magnitudes_ignore_the_sign_and_order_as_floats_do():
 
 def test_trimming_sets_the_rest_to_zero():
     vector = np.array([3, -1, 2, -3], np.float32)
-    assert Cut(magnitude_bits(vector)[2].item()).trim(vector, 0).tolist() == [3, 0, 2, -3]
+    assert Threshold(magnitude_bits(vector)[2].item()).trim(vector, 0).tolist() == [3, 0, 2, -3]

@@ -70,7 +70,7 @@ def test_model_scope_takes_one_threshold_for_all_tensors(monkeypatch):
     monkeypatch.setattr(stack, "STRETCH", 2)
     small = ArrayStack(np.array([[1.0, 2, 3, 4]]), name="small")
     large = ArrayStack(np.array([[10.0, 30, 20, 4]]), name="large")
-    small.model = large.model = stack.Model(lambda: iter([small, large]))
+    small.model = large.model = stack.WholeMerge(lambda: iter([small, large]))
     assert merge_arrays(ties, small, density=0.5, trim_scope="model").tolist() == [0, 0, 0, 4]
     assert merge_arrays(ties, large, density=0.5, trim_scope="model").tolist() == [10, 30, 20, 0]
     assert merge_arrays(ties, large, density=0.5).tolist() == [0, 30, 20, 0]

@@ -20,7 +20,7 @@ EVERYTHING = (1 << 63) - 1  # no tensor has so high an index
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Threshold:
     """Keeps magnitudes above `limit`, and of those that equal it the entries up to index `last`.
 
     limit: bit pattern of a magnitude
@@ -45,8 +45,8 @@ class Cut:
         return np.multiply(delta, self.keeps(delta, start))
 
 
-KEEP_ALL = Cut(0)
-KEEP_NONE = Cut((1 << 32) - 1)  # no magnitude has the sign bit set
+KEEP_ALL = Threshold(0)
+KEEP_NONE = Threshold((1 << 32) - 1)  # no magnitude has the sign bit set
 
 
 def magnitude_bits(delta: Array) -> Array:
@@ -54,7 +54,7 @@ def magnitude_bits(delta: Array) -> Array:
     return delta.view(np.uint32) & MAGNITUDE
 
 
-def cuts_largest(stack: Stack, keep: int) -> list[Cut]:
+def cuts_largest(stack: Stack, keep: int) -> list[Threshold]:
     """`cut_largest` of every task vector; those of a small tensor are read together."""
     edits = range(len(stack.weights))
     if stack.size * len(edits) > TOGETHER or keep >= stack.size:
@@ -66,7 +66,7 @@ def cuts_largest(stack: Stack, keep: int) -> list[Cut]:
     return [cut_at(row, keep) for row in bits]
 
 
-def cut_largest(stack: Stack, edit: int, keep: int) -> Cut:
+def cut_largest(stack: Stack, edit: int, keep: int) -> Threshold:
     """The cut that keeps exactly the `keep` largest entries of one task vector.
 
     keep: 1 to the tensor's size. Holds one tensor of bit patterns.
@@ -76,10 +76,10 @@ def cut_largest(stack: Stack, edit: int, keep: int) -> Cut:
     return cut_at(gather_bits(stack.stretches([edit]), stack.size), keep)
 
 
-def cut_at(bits: Array, keep: int) -> Cut:
+def cut_at(bits: Array, keep: int) -> Threshold:
     """The cut that keeps the `keep` largest of [size] bit patterns."""
     limit, equals = kth_largest(bits, keep)
-    return Cut(limit, nth_equal(bits, limit, equals))
+    return Threshold(limit, nth_equal(bits, limit, equals))
 
 
 def gather_bits(stretches: Iterator[Stretch], size: int) -> Array:

@@ -9,7 +9,7 @@ index first, at both cuts.
 """
 
 from ckptedit.errors import BadParam
-from ckptedit.merging.arithmetic.ranks import KEEP_NONE, Cut, cut_largest
+from ckptedit.merging.arithmetic.ranks import KEEP_NONE, Threshold, cut_largest
 from ckptedit.merging.arithmetic.votes import Combine, combined, require_combine, scaled
 from ckptedit.merging.stack import Array, Kernel, Stack, Stretch, require_edits, require_share
 
@@ -40,7 +40,7 @@ def breadcrumbs(
     return kernel
 
 
-def band(stack: Stack, edit: int, density: float, gamma: float) -> tuple[Cut, Cut]:
+def band(stack: Stack, edit: int, density: float, gamma: float) -> tuple[Threshold, Threshold]:
     """(cut for outliers and middle together, cut for the outliers)"""
     middle = max(1, round(density * stack.size))
     top = min(round(gamma * stack.size), max(0, stack.size - middle))

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ckptedit.merging.arithmetic.ranks import Cut
+from ckptedit.merging.arithmetic.ranks import Threshold
 from ckptedit.merging.arithmetic.votes import heads, mass, scaled
-from ckptedit.merging.methods.ties_rules import Rules, Vote
+from ckptedit.merging.methods.ties_rules import TiesRules, Vote
 from ckptedit.merging.stack import Array, Stretch
 
 try:
@@ -30,9 +30,9 @@ class Agreement:
     zero: the sign where votes cancel: -1, 0 or 1
     """
 
-    cuts: Sequence[Cut]
+    cuts: Sequence[Threshold]
     weights: Sequence[float]
-    rules: Rules
+    rules: TiesRules
     zero: int
 
     def merge(self, stretch: Stretch) -> tuple[Array, int]:
@@ -75,7 +75,7 @@ def elect(trimmed: Sequence[Array], vote: Vote, zero: int) -> Array:
 
 
 def mean_of_agreeing(
-    trimmed: Sequence[Array], elected: Array, rules: Rules, weights: Sequence[float]
+    trimmed: Sequence[Array], elected: Array, rules: TiesRules, weights: Sequence[float]
 ) -> tuple[Array, int]:
     """(mean of the task vectors that have the elected sign, entries where one was outvoted)
 

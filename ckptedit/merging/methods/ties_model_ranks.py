@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ckptedit.merging.arithmetic.ranks import KEEP_NONE, Cut, magnitude_bits
-from ckptedit.merging.stack import Array, Model, Stack
+from ckptedit.merging.arithmetic.ranks import KEEP_NONE, Threshold, magnitude_bits
+from ckptedit.merging.stack import Array, Stack, WholeMerge
 
 Kept = Callable[[int], int]  # entries of the model -> how many of them the cut keeps
 BINS = 1 << 15  # the high 16 bits of a magnitude, the sign bit being 0
@@ -32,7 +32,7 @@ class Inside:
         return int(self.counts[at]) if found else 0
 
 
-def model_cut(model: Model, edit: int, kept: Kept) -> Callable[[str], Cut]:
+def model_cut(model: WholeMerge, edit: int, kept: Kept) -> Callable[[str], Threshold]:
     """Tensor name -> the cut of one task vector that keeps kept(entries of the model) in all."""
     size = model.once("size", lambda: sum(stack.size for stack in model.stacks()))
     keep = min(kept(size), size)
@@ -40,7 +40,7 @@ def model_cut(model: Model, edit: int, kept: Kept) -> Callable[[str], Cut]:
     return cuts.__getitem__
 
 
-def find_cuts(model: Model, edit: int, keep: int) -> dict[str, Cut]:
+def find_cuts(model: WholeMerge, edit: int, keep: int) -> dict[str, Threshold]:
     """The cut for every tensor: one limit, and the equal magnitudes of the first tensors."""
     if keep == 0:
         return {stack.name: KEEP_NONE for stack in model.stacks()}
@@ -58,7 +58,7 @@ def find_cuts(model: Model, edit: int, keep: int) -> dict[str, Cut]:
     cuts = {}
     for stack in model.stacks():
         equal = inside[stack.name].equal(low)
-        cuts[stack.name] = Cut(limit, last_kept(stack, edit, limit, min(quota, equal), equal))
+        cuts[stack.name] = Threshold(limit, last_kept(stack, edit, limit, min(quota, equal), equal))
         quota -= min(quota, equal)
     return cuts
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ckptedit.errors import BadParam, UnknownName
-from ckptedit.merging.arithmetic.ranks import KEEP_ALL, KEEP_NONE, Cut, cuts_largest
+from ckptedit.merging.arithmetic.ranks import KEEP_ALL, KEEP_NONE, Threshold, cuts_largest
 from ckptedit.merging.arithmetic.votes import heads, mass
 from ckptedit.merging.methods.ties_model_ranks import model_cut
 from ckptedit.merging.stack import Stack
@@ -25,7 +25,7 @@ Compat = Literal["none", "reference", "mergekit", "peft", "sd-mecha"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class TiesRules:
     """One reading of TIES.
 
     kept:    (density, entries) -> how many the trim keeps
@@ -43,7 +43,7 @@ class Rules:
     weigh: Literal["before", "after", "never"] = "before"
     divisor: Literal["count", "weights"] = "count"
 
-    def cuts(self, stack: Stack, density: float) -> list[Cut]:
+    def cuts(self, stack: Stack, density: float) -> list[Threshold]:
         """The trim of each task vector of one tensor."""
         edits = range(len(stack.weights))
         if density == 1 or stack.size == 0:
@@ -55,21 +55,23 @@ class Rules:
             cuts = cuts_largest(stack, keep)
         else:
             cuts = [KEEP_NONE for _ in edits]
-        return [Cut(cut.limit) for cut in cuts] if self.equals == "all" else cuts
+        return [Threshold(cut.limit) for cut in cuts] if self.equals == "all" else cuts
 
 
-RULES: dict[str, Rules] = {
-    "none": Rules(kept=lambda density, n: max(1, round(density * n))),
-    "reference": Rules(
+RULES: dict[str, TiesRules] = {
+    "none": TiesRules(kept=lambda density, n: max(1, round(density * n))),
+    "reference": TiesRules(
         kept=lambda density, n: int(n * density) + 1,
         scope="model",
         equals="all",
         zero="majority",
         weigh="never",
     ),
-    "mergekit": Rules(kept=lambda density, n: max(1, int(density * n)), zero=1, divisor="weights"),
-    "peft": Rules(kept=lambda density, n: int(density * n), zero=1, weigh="after"),
-    "sd-mecha": Rules(
+    "mergekit": TiesRules(
+        kept=lambda density, n: max(1, int(density * n)), zero=1, divisor="weights"
+    ),
+    "peft": TiesRules(kept=lambda density, n: int(density * n), zero=1, weigh="after"),
+    "sd-mecha": TiesRules(
         kept=lambda density, n: n - max(int((1 - density) * n), 1) + 1,
         equals="all",
         vote="count",
@@ -78,7 +80,9 @@ RULES: dict[str, Rules] = {
 }
 
 
-def settle(compat: str, scope: Scope | None, vote: Vote | None, weights: Sequence[float]) -> Rules:
+def settle(
+    compat: str, scope: Scope | None, vote: Vote | None, weights: Sequence[float]
+) -> TiesRules:
     """The rules of compat, with what was asked for by name in place of its own."""
     if compat not in RULES:
         raise UnknownName(f"no compat is called {compat!r}; there are: {', '.join(RULES)}")
@@ -96,7 +100,7 @@ def spelled_out(
     return {"density": density, "trim_scope": rules.scope, "vote": rules.vote, "compat": compat}
 
 
-def model_majority(stack: Stack, rules: Rules, density: float) -> int:
+def model_majority(stack: Stack, rules: TiesRules, density: float) -> int:
     """The sign that more entries of the whole model elect; -1 if neither does, as the authors' code
     takes the negative entries then."""
 
