@@ -20,7 +20,7 @@ from ckptedit.canvas.sheet import contact_sheet
 from ckptedit.concepts.neighbors import concept_embeddings
 from ckptedit.concepts.templates import TRAIN_FRAMES, prompts_for
 from ckptedit.diffusion import noises_for, open_model, sample, threads
-from ckptedit.evaluation import Verdict
+from ckptedit.evaluation.judge import CanvasJudge
 from ckptedit.evaluation.suite import Cell
 from ckptedit.families.mini import CHECKPOINT
 from ckptedit.subspaces.subspace import coverage, protected_basis
@@ -30,7 +30,7 @@ SEEDS = 2
 
 def agreement(pictures: np.ndarray, styles: list[str], things: list[str]) -> np.ndarray:
     """What the judge gets right: bool [n, 2], style and object."""
-    seen = Verdict()(pictures)
+    seen = CanvasJudge()(pictures)
     pairs = zip(seen, (styles, things), strict=True)
     return np.array([np.equal(found, true) for found, true in pairs]).T
 

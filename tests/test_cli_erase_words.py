@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
+from header_only import header_of
 from refusal import refused
 from tiny_model import random_mini
 from typer.testing import CliRunner, Result
@@ -13,8 +13,8 @@ from ckptedit.cli import app
 from ckptedit.concepts.wish import Wish
 from ckptedit.erasure.checks import look_over
 from ckptedit.errors import BadCheckpoint, BadParam
-from ckptedit.families import SD1, SD2, SDXL, Family
-from ckptedit.files import Checkpoint, Spec, write
+from ckptedit.families import SD1, SD2, SDXL
+from ckptedit.files import Checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -95,23 +95,6 @@ def test_the_plan_is_said_before_the_work_and_not_among_the_results(base: Path) 
     assert done.stdout == "base.erase.safetensors\n"
     plan, erased = done.stderr.index("erasing 'Neon'"), done.stderr.index("erased 'Neon'")
     assert plan < done.stderr.index(": Monet") < erased
-
-
-def header_of(family: Family, channels: int, path: Path, spelling: str = "ldm") -> Checkpoint:
-    """A file that says it is of a family, with a first convolution that takes these channels."""
-    names = {
-        "ldm": (family.marker, "input_blocks.0.0.weight", "model.diffusion_model."),
-        "diffusers": (
-            "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight",
-            "conv_in.weight",
-            "",
-        ),
-    }
-    marker, first, prefix = names[spelling]
-    shapes = {prefix + first: (320, channels, 3, 3), prefix + marker: family.marker_shape}
-    specs = [Spec(name, "F16", shape) for name, shape in shapes.items()]
-    write(path, specs, [np.zeros(spec.shape, np.float16) for spec in specs], {})
-    return Checkpoint(path)
 
 
 @pytest.mark.parametrize("spelling", ["ldm", "diffusers"])

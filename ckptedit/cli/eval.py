@@ -16,7 +16,7 @@ from ckptedit.concepts.lists import listed
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ckptedit.evaluation import Scores
+    from ckptedit.evaluation.evaluate import Scores
 
 
 def eval(
@@ -56,13 +56,15 @@ def eval(
 
     Example: ckptedit eval base.erase.safetensors --json
     """
+    from ckptedit.evaluation.world import world_of
     from ckptedit.files import Checkpoint
 
     opened = Checkpoint(ckpt)
+    world_of(opened)  # before torch is imported: a mistake shows at once
 
     with progress(quiet) as track:
         track.begin(LOADING)
-        from ckptedit.evaluation import evaluate
+        from ckptedit.evaluation.evaluate import evaluate
 
         scores = evaluate(
             opened,
@@ -98,6 +100,9 @@ def tables(scores: "Scores", name: str) -> "Iterable[RenderableType]":
     def percent(value: float | None) -> str:
         return "–" if value is None else f"{value:.1%}"
 
+    def cosine(value: float | None) -> str:
+        return "–" if value is None else f"{value:.3f}"
+
     yield Text(f"{escape(Path(name).name)}: {scores.n} pictures")
     split = f"  (shown {percent(scores.ra_i_shown)}, unseen {percent(scores.ra_i_unseen)})"
     yield Text(f"UA    {percent(scores.ua):>6}  of the erased concepts' pictures lack them")
@@ -105,6 +110,8 @@ def tables(scores: "Scores", name: str) -> "Iterable[RenderableType]":
         f"RA-I  {percent(scores.ra_i):>6}  of retained concepts of that kind are there{split}"
     )
     yield Text(f"RA-C  {percent(scores.ra_c):>6}  of the other kind's concepts are there")
+    erased = f"  (where something erased is named: {cosine(scores.clip_erased)})"
+    yield Text(f"CLIP  {cosine(scores.clip_retained):>6}  cosine of pictures and prompts{erased}")
     table = Table(box=None, pad_edge=False)
     for column in ("concept", "kind", "role", "seen", "n"):
         table.add_column(column, justify="right" if column in ("seen", "n") else "left")

@@ -1,6 +1,9 @@
-"""A model to scores."""
+"""A model to scores: what is drawn (`suite`), who looks at it (`judge`, `clip`), what is counted.
 
-from ckptedit.evaluation.evaluate import ConceptScore, Scores, evaluate
-from ckptedit.evaluation.judge import Verdict
+A family names the world that its pictures are of; who knows that world is a line below.
+"""
 
-__all__ = ["ConceptScore", "Scores", "Verdict", "evaluate"]
+from ckptedit.registry import Registry
+
+JUDGES = Registry("judge", {"canvas": "ckptedit.evaluation.judge:CanvasJudge"})
+TOWERS = Registry("image tower", {"canvas": "ckptedit.evaluation.clip:ClipScore"})

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ckptedit.concepts.names import normal
 from ckptedit.concepts.targets import erased as targets_of
 from ckptedit.diffusion import choose_threads, noises_for, open_model, sample, threads
 from ckptedit.errors import BadParam
-from ckptedit.evaluation.judge import Verdict
+from ckptedit.evaluation import JUDGES, TOWERS
 from ckptedit.evaluation.suite import Cell, Suite, plan
+from ckptedit.evaluation.world import world_of
 from ckptedit.files import Checkpoint
 from ckptedit.progress import Track, silent
 
@@ -32,6 +34,8 @@ class Scores:
     ra_i: of retained concepts of the same kind, those with it (retain accuracy, in-domain), and the
           same for those that a guard was shown and those it was not
     ra_c: of all pictures of a retained concept of the other kind, those with it (cross-domain)
+    clip_erased, clip_retained: mean cosine in -1..1 of a picture and its prompt, where the prompt
+          names an erased concept, and where it does not
     As in UnlearnCanvas (Zhang et al., 2024, https://arxiv.org/abs/2402.11846).
     """
 
@@ -40,17 +44,20 @@ class Scores:
     ra_i_shown: float | None
     ra_i_unseen: float | None
     ra_c: float | None
+    clip_erased: float | None
+    clip_retained: float | None
     per_concept: list[ConceptScore]
     n: int
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture that was asked for, and what the judge sees in it."""
+    """A picture that was asked for, what the judge sees in it, and how well it fits its prompt."""
 
     cell: Cell
     style: str
     object: str
+    fit: float  # cosine
 
     def shows(self, kind: str) -> bool:
         return bool(getattr(self, kind) == getattr(self.cell, kind))
@@ -70,29 +77,29 @@ def evaluate(
     """Draws the suite and asks the judge.
 
     erased: default: what the checkpoint's ledger says; retain: default: all else the judge knows
-    Raises BadParam if no judge knows this family's world.
+    Raises BadParam if no judge knows the world of this family's pictures.
     """
     opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-    model = open_model(opened, device=device)
-    if model.family.name != "mini":
-        raise BadParam(f"no judge ships for {model.family.name}; one does for mini")
-    judge = Verdict()
-    shown = {str(word).lower() for line in opened.ledger for word in line.get("retain", [])}
+    world = world_of(opened)
+    judge = JUDGES[world]()
+    shown = {normal(str(word)) for line in opened.ledger for word in line.get("retain", [])}
     gone = [t.concept for t in targets_of(opened.ledger)] if erased is None else list(erased)
     suite = plan(gone, retain, judge.styles, judge.objects, companions=companions, seeds=seeds)
     cells = suite.cells()
     if not cells:
         raise BadParam("nothing is left to draw: every style or every object is erased")
+    model = open_model(opened, device=device)
     with threads(choose_threads(model.unet)):
         noise = noises_for(model.latent_shape, [cell.key for cell in cells])
         prompts = [cell.prompt for cell in cells]
         pictures = sample(model, prompts, noise=noise, steps=steps, track=track)
-        seen = zip(cells, *judge(pictures), strict=True)
+        fit = TOWERS[world](model.text)(prompts, pictures)
+        seen = zip(cells, *judge(pictures), fit, strict=True)
     return score([Drawn(*row) for row in seen], suite, shown)
 
 
 def score(drawn: Sequence[Drawn], suite: Suite, shown: set[str]) -> Scores:
-    """Counts. shown: retained concepts that a guard was told of, in lower case."""
+    """Counts. shown: retained concepts that a guard was told of, in normal form."""
     kinds = {"style": suite.styles, "object": suite.objects}
     edited = [kind for kind, names in kinds.items() if set(names) & set(suite.erased)]
     per_concept = []
@@ -115,6 +122,8 @@ def score(drawn: Sequence[Drawn], suite: Suite, shown: set[str]) -> Scores:
         ra_i_shown=mean(("shown",)),
         ra_i_unseen=mean(("unseen",)),
         ra_c=_cross(drawn, suite, edited),
+        clip_erased=_mean(d.fit for d in drawn if _names_erased(d.cell, suite)),
+        clip_retained=_mean(d.fit for d in drawn if not _names_erased(d.cell, suite)),
         per_concept=per_concept,
         n=len(drawn),
     )
@@ -123,7 +132,7 @@ def score(drawn: Sequence[Drawn], suite: Suite, shown: set[str]) -> Scores:
 def _role(name: str, suite: Suite, shown: set[str]) -> str:
     if name in suite.erased:
         return "erased"
-    return "shown" if name.lower() in shown else "unseen"
+    return "shown" if normal(name) in shown else "unseen"
 
 
 def _of(drawn: Sequence[Drawn], kind: str, name: str, erased: Sequence[str]) -> list[Drawn]:
@@ -142,6 +151,14 @@ def _cross(drawn: Sequence[Drawn], suite: Suite, edited: Sequence[str]) -> float
     )
 
 
+def _names_erased(cell: Cell, suite: Suite) -> bool:
+    return cell.style in suite.erased or cell.object in suite.erased
+
+
 def _share(hits: Iterable[bool]) -> float | None:
-    counted = list(hits)
+    return _mean(map(float, hits))
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    counted = list(values)
     return sum(counted) / len(counted) if counted else None

@@ -43,7 +43,7 @@ class Judge(nn.Module):
         return self.style(texture), self.object(layout)
 
 
-class Verdict:
+class CanvasJudge:
     """The shipped judge, and the names of what it can tell apart."""
 
     def __init__(self, path: Path = JUDGE_FILE) -> None:
@@ -51,16 +51,24 @@ class Verdict:
             self.styles: list[str] = json.loads(checkpoint.metadata["styles"])
             self.objects: list[str] = json.loads(checkpoint.metadata["objects"])
             state = {name: checkpoint.tensor(name).float() for name in checkpoint}
-        self.judge = Judge(len(self.styles), len(self.objects)).eval()
-        counts = [n for n in self.judge.state_dict() if n.endswith("num_batches_tracked")]
-        state |= {name: state[name].long() for name in counts}
-        self.judge.load_state_dict(state)
+        self.judge = load_judge(Judge(len(self.styles), len(self.objects)), state)
 
     @torch.no_grad()
     def __call__(self, pictures: np.ndarray) -> tuple[list[str], list[str]]:
         """uint8 [n, 64, 64, 3] -> the style and the object that it sees in each."""
-        x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-        seen = [self.judge(part) for part in x.split(100)]
+        seen = [self.judge(part) for part in as_input(pictures).split(100)]
         style = torch.cat([s for s, _ in seen]).argmax(1).tolist()
         thing = torch.cat([o for _, o in seen]).argmax(1).tolist()
         return [self.styles[i] for i in style], [self.objects[i] for i in thing]
+
+
+def load_judge(judge: Judge, state: dict[str, Tensor]) -> Judge:
+    """Fills a network from a file's tensors, all of them; returns it in evaluation mode."""
+    counts = [name for name in judge.state_dict() if name.endswith("num_batches_tracked")]
+    judge.load_state_dict(state | {name: state[name].long() for name in counts})
+    return judge.eval().requires_grad_(False)
+
+
+def as_input(pictures: np.ndarray) -> Tensor:
+    """uint8 [n, 64, 64, 3] -> float32 [n, 3, 64, 64] in -1..1."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ckptedit.concepts.names import normal
+from ckptedit.concepts.spelling import nearly
 from ckptedit.concepts.templates import HELD_OUT_FRAMES, fill
 from ckptedit.errors import BadParam
 
@@ -63,7 +65,7 @@ def plan(
                 asked for, evenly over the list
     Raises BadParam for a concept that the judge does not know, or that is erased and retained.
     """
-    names = {name.lower(): name for name in (*known_styles, *known_objects)}
+    names = {normal(name): name for name in (*known_styles, *known_objects)}
     gone, kept = (_known(words, names) for words in (erased, retain))
     for name in gone:
         if name in kept:
@@ -80,11 +82,17 @@ def plan(
 
 
 def _known(words: Sequence[str], names: dict[str, str]) -> list[str]:
+    """The judge's spelling of names, each once. names: by their normal form"""
     for word in words:
-        if word.lower() not in names:
-            known = ", ".join(names.values())
-            raise BadParam(f"the judge does not know {word!r}; it knows: {known}")
-    return list(dict.fromkeys(names[word.lower()] for word in words))
+        form = normal(word)
+        if form not in names:
+            likely = next(
+                (f"did you mean {names[n]!r}? It" for n in names if nearly(form, n)), "it"
+            )
+            raise BadParam(
+                f"the judge does not know {word!r}; {likely} knows: {', '.join(names.values())}"
+            )
+    return list(dict.fromkeys(names[normal(word)] for word in words))
 
 
 def _spread(names: list[str], count: int) -> list[str]:

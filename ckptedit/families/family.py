@@ -70,6 +70,7 @@ class Family:
     lora_names:   whose names LoRA loaders expect: diffusers' or the single file's
     anchors:      what stands in for an erased concept
     labels:       what a LoRA says it is for
+    world:        whose pictures it draws, where a judge ships that knows all of them
     """
 
     name: str
@@ -87,6 +88,7 @@ class Family:
     guidance: float = 7.5
     anchors: Anchors = USUAL
     lora_names: Literal["diffusers", "ldm"] = "diffusers"
+    world: str | None = None
     folder: Path | None = None  # configs in the layout of a diffusers folder; a tokenizer, maybe
 
     @property

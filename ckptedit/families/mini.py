@@ -14,6 +14,7 @@ MINI = Family(
     text_prefix="cond_stage_model.transformer.",
     labels=Labels("mini"),
     guidance=5.0,
+    world="canvas",
     anchors=Anchors(object="something"),
     folder=FOLDER,
 )

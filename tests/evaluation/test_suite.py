@@ -17,6 +17,13 @@ def test_an_erased_style_is_drawn_with_the_companions_and_all_other_styles():
     assert suite.cells()[0].prompt == "an image of a Cat in Monet style"
 
 
+def test_a_name_is_the_judges_in_any_spelling_and_counted_once():
+    suite = plan(["MONET", "the monet"], ["photo"], STYLES, OBJECTS, companions=1, seeds=1)
+    assert suite.erased == ("Monet",) and suite.styles == ("Monet", "Photo")
+    with pytest.raises(BadParam, match="does not know 'Monnet'; did you mean 'Monet'"):
+        plan(["Monnet"], [], STYLES, OBJECTS, companions=1, seeds=1)
+
+
 def test_unknown_or_contradictory_concepts_are_refused():
     with pytest.raises(BadParam, match="does not know 'Banksy'"):
         plan(["Banksy"], [], STYLES, OBJECTS, companions=1, seeds=1)
@@ -34,10 +41,12 @@ def test_accuracies_worked_by_hand():
         ("Photo", "Cat"): ("Photo", "Cat"),
         ("Photo", "Key"): ("Neon", "Key"),
     }
-    drawn = [Drawn(Cell(*cell, 0), *judged) for cell, judged in seen.items()]
+    fits = {"Monet": 0.25, "Neon": 0.5, "Photo": 1.0}
+    drawn = [Drawn(Cell(*cell, 0), *judged, fits[cell[0]]) for cell, judged in seen.items()]
     scores = score(drawn, suite, {"neon"})
     assert scores.ua == 0.5  # one of Monet's two pictures is no Monet
     assert scores.ra_i_shown == 1 and scores.ra_i_unseen == 0.5 and scores.ra_i == 0.75
     assert scores.ra_c == pytest.approx(5 / 6)  # one of six objects is wrong
+    assert (scores.clip_erased, scores.clip_retained) == (0.25, 0.75)
     assert scores.n == 6
     assert {s.concept: s.role for s in scores.per_concept}["Monet"] == "erased"
