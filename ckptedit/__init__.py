@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ckptedit.drift.run import diff
     from ckptedit.erasure.erase import erase
     from ckptedit.evaluation.evaluate import evaluate
+    from ckptedit.families.demo import demo
     from ckptedit.families.info import info
     from ckptedit.files import Checkpoint
     from ckptedit.merging.run import merge
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 PUBLIC = {  # name -> the module that it is imported from
     "Checkpoint": "ckptedit.files",
     "apply": "ckptedit.deltas",
+    "demo": "ckptedit.families.demo",
     "diff": "ckptedit.drift.run",
     "erase": "ckptedit.erasure.erase",
     "evaluate": "ckptedit.evaluation.evaluate",
@@ -43,6 +45,7 @@ __all__ = [
     "PUBLIC",
     "Checkpoint",
     "apply",
+    "demo",
     "diff",
     "erase",
     "evaluate",

@@ -26,13 +26,11 @@ def demo(
 
     Example: ckptedit demo && ckptedit sample base.safetensors "a cat in Van Gogh style"
     """
-    from ckptedit.families.mini import CHECKPOINT
-    from ckptedit.files import Checkpoint, write_edited
+    from ckptedit.families.demo import demo as run
 
     if json and output == "-":
         raise BadParam("--json and -o - both want stdout")
-    with Checkpoint(CHECKPOINT) as shipped:
-        written = write_edited(output, shipped, {}, force=force)
+    written = run(output, force=force)
     if output != "-":
         report = {"output": output, "sha256": written.sha256}
         typer.echo(as_json(report) if json else output)
