@@ -26,6 +26,10 @@ def test_the_walk_through_the_python_api_does_what_it_says(tmp_path, monkeypatch
     assert np.allclose(half, ran["changes"][name] / 2, atol=1e-3)
     ledger = Checkpoint("merged.safetensors").ledger
     assert [entry["operation"] for entry in ledger] == ["erase", "erase", "merge"]
-    assert 0 < Path("neon.lora.safetensors").stat().st_size < Path("base.safetensors").stat().st_size / 10
+    assert (
+        0
+        < Path("neon.lora.safetensors").stat().st_size
+        < Path("base.safetensors").stat().st_size / 10
+    )
     assert ran["scores"].n == 25 and Path("before-after.png").read_bytes()[:4] == b"\x89PNG"
     assert len(capsys.readouterr().out.splitlines()) == 12
