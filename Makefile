@@ -22,7 +22,7 @@ lint: $(READY)
 setup: $(READY)
 
 # torch comes first and alone, so that the version pinned here is the one that everything builds on
-$(READY): pyproject.toml constraints.txt setup.py $(wildcard ckptedit/*.h ckptedit/*/*.c)
+$(READY): pyproject.toml constraints.txt setup.py $(wildcard ckptedit/*.h ckptedit/*/*.[ch])
 	@test -x $(VENV)/bin/python || \
 	    $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "needs Python 3.11 or later: make PYTHON=python3.12"; exit 2; }

@@ -10,7 +10,7 @@ setup(
         Extension(
             source.removesuffix(".c").replace("/", "."),
             [source],
-            depends=["ckptedit/compiled.h"],
+            depends=["ckptedit/compiled.h", "ckptedit/drift/_kernel_lanes.h"],
             extra_compile_args=FLAGS,
             py_limited_api=True,
             optional=True,

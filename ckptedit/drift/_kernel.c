@@ -4,7 +4,8 @@
    in float64. The squares of F16 values fit into a float32, which holds twice as many to a register:
    16 of them are added there, which is off by less than 1e-6 of the sum at the very worst, and the
    rest in float64. Lanes and the order of every sum are fixed, and no operations are contracted to
-   fused ones: so the result is the same with every instruction set. */
+   fused ones: so the result is the same with every instruction set. Blocks that are the same on both
+   sides add nothing but squares. */
 
 #include "../compiled.h"
 #include <errno.h>
@@ -12,16 +13,10 @@
 #include <unistd.h>
 
 #define PIECE (1 << 18) /* bytes of each file at a time: both stay in a core's own cache */
-#define LANES 16
-#define HALF (LANES / 2)
-#define ADDED 16 /* values that a lane adds in float32 */
-#define STEP (LANES * ADDED * 2) /* the number of bytes to measure is a multiple of this */
-
-typedef float Floats __attribute__((vector_size(LANES * 4)));
-typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
-typedef float HalfFloats __attribute__((vector_size(HALF * 4)));
-typedef double Doubles __attribute__((vector_size(HALF * 8)));
-typedef int64_t Longs __attribute__((vector_size(HALF * 8)));
+#define BLOCK (1 << 12) /* bytes that are looked at, then added: both stay in its first cache */
+#define WORDS 16 /* lanes of float32 */
+#define HALF (WORDS / 2) /* lanes of float64 */
+#define ADDED_BYTES (16 * 2 * WORDS) /* 16 F16 values that each lane adds in float32 */
 
 typedef struct {
     long long changed;
@@ -29,138 +24,78 @@ typedef struct {
     double l1, linf, delta2, old2, new2, dot;
 } Sums;
 
-typedef void Measure(const char *, const char *, ssize_t, Sums *);
+typedef struct { /* sums by lane, over one piece */
+    double l1[HALF], linf[HALF], delta2[HALF], old2[HALF], new2[HALF], dot[HALF];
+    int32_t most[WORDS]; /* max |delta| of F16, as the bits of a float32 */
+} Lanes;
 
-/* What follows works on words that hold a stored value in their upper bits, zeros below. */
+typedef struct {
+    const char *dtype;
+    int (*note)(const char *, const char *, Sums *); /* how many values of a block changed */
+    void (*add)(const char *, const char *, Lanes *);
+    void (*stay)(const char *, Lanes *);
+} Pass;
 
-#define FROM_F16(top) ((Floats)((top) >> 3 & (int32_t)0x8FFFE000) * 0x1p112f) /* exact */
+/* By arithmetic: compilers take comparisons of vectors that the processor lacks apart. */
 
-/* Comparisons by arithmetic: compilers take those of long vectors apart into single values. */
-
-#define DIFFERS(a, b) (((a) ^ (b)) | -((a) ^ (b))) /* negative where they do */
 #define LARGER(x, y, sign) ((x) - (((x) - (y)) & ((x) - (y)) >> (sign))) /* of integers >= 0 */
 
-/* Adds old and new, vectors of type Real, to the sums l1, linf, delta2, old2, new2 and dot. */
+#if defined(__x86_64__)
+#define LANES 16
+#define NAMED(name) name##_avx512
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#include "_kernel_lanes.h"
 
-#define ADD(old, new, Real, Bits, magnitude, sign) do { \
-    Real delta = new - old; \
-    Bits size = (Bits)delta & magnitude; /* of positive floats, the bits are in order */ \
-    l1 += (Real)size; \
-    linf = LARGER(size, linf, sign); \
-    delta2 += delta * delta; \
-    old2 += old * old; \
-    new2 += new * new; \
-    dot += old * new; \
-} while (0)
+#define LANES 8
+#define NAMED(name) name##_avx2
+#define TARGET __attribute__((target("avx2")))
+#include "_kernel_lanes.h"
+#endif
 
-#define NOTE(a, b, from) do { \
-    changed += DIFFERS(a, b) >> 31; \
-    special |= (from - 1 - ((a) & INT32_MAX)) | (from - 1 - ((b) & INT32_MAX)); \
-} while (0)
+#define LANES 4
+#define NAMED(name) name##_any
+#define TARGET
+#include "_kernel_lanes.h"
 
-/* Takes the next LANES words of both sides. */
+/* The widths, widest first, that this processor has: 16 lanes, 8, 4. 0 stands for the widest. */
 
-#define LOAD(a, b) do { \
-    memcpy(&a, old_bytes, sizeof a); \
-    memcpy(&b, new_bytes, sizeof b); \
-    old_bytes += sizeof a, new_bytes += sizeof b, bytes -= sizeof a; \
-} while (0)
+static const Pass *passes_of(int lanes) {
+#if defined(__x86_64__)
+    int wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (wide && (lanes == 16 || !lanes)) return passes_avx512;
+    if (__builtin_cpu_supports("avx2") && (lanes == 8 || !lanes)) return passes_avx2;
+#endif
+    return lanes == 4 || !lanes ? passes_any : NULL;
+}
 
-static void fold(Sums *sums, Ints changed, Ints special, Doubles l1, Doubles linf, Doubles delta2,
-                 Doubles old2, Doubles new2, Doubles dot) {
-    for (int i = 0; i < LANES; i++) {
-        sums->changed -= changed[i];
-        sums->special |= special[i] < 0;
+static const Pass *pass_of(const Pass *passes, const char *dtype) {
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(passes[i].dtype, dtype)) return passes + i;
+    return NULL;
+}
+
+/* bytes: a multiple of BLOCK */
+
+static void measure_piece(
+    const Pass *pass, const char *old, const char *new, ssize_t bytes, Sums *sums) {
+    Lanes lanes = {0};
+    for (ssize_t at = 0; at < bytes; at += BLOCK)
+        if (pass->note(old + at, new + at, sums)) pass->add(old + at, new + at, &lanes);
+        else pass->stay(old + at, &lanes);
+    for (int i = 0; i < WORDS; i++) {
+        float most;
+        memcpy(&most, lanes.most + i, sizeof most);
+        sums->linf = most > sums->linf ? most : sums->linf;
     }
     for (int i = 0; i < HALF; i++) {
-        sums->l1 += l1[i];
-        sums->linf = linf[i] > sums->linf ? linf[i] : sums->linf;
-        sums->delta2 += delta2[i];
-        sums->old2 += old2[i];
-        sums->new2 += new2[i];
-        sums->dot += dot[i];
+        sums->l1 += lanes.l1[i];
+        sums->linf = lanes.linf[i] > sums->linf ? lanes.linf[i] : sums->linf;
+        sums->delta2 += lanes.delta2[i];
+        sums->old2 += lanes.old2[i];
+        sums->new2 += lanes.new2[i];
+        sums->dot += lanes.dot[i];
     }
-}
-
-/* Values of float32's range: decode LANES words, which are two vectors of float64. */
-
-#define ADD_AS_DOUBLES(a, b) do { \
-    HalfFloats halves_a[2], halves_b[2]; \
-    memcpy(halves_a, &a, sizeof a); \
-    memcpy(halves_b, &b, sizeof b); \
-    for (int half = 0; half < 2; half++) { \
-        Doubles old = __builtin_convertvector(halves_a[half], Doubles); \
-        Doubles new = __builtin_convertvector(halves_b[half], Doubles); \
-        ADD(old, new, Doubles, Longs, INT64_MAX, 63); \
-    } \
-} while (0)
-
-#define ZEROS(Real, Bits) \
-    Real l1 = {0}, delta2 = {0}, old2 = {0}, new2 = {0}, dot = {0}; \
-    Bits linf = {0}
-
-FOR_EACH_CPU static void measure_F32(
-    const char *old_bytes, const char *new_bytes, ssize_t bytes, Sums *sums) {
-    ZEROS(Doubles, Longs);
-    Ints changed = {0}, special = {0}, a, b;
-    while (bytes) {
-        LOAD(a, b);
-        NOTE(a, b, 0x7F800000);
-        ADD_AS_DOUBLES(a, b);
-    }
-    fold(sums, changed, special, l1, (Doubles)linf, delta2, old2, new2, dot);
-}
-
-FOR_EACH_CPU static void measure_BF16(
-    const char *old_bytes, const char *new_bytes, ssize_t bytes, Sums *sums) {
-    ZEROS(Doubles, Longs);
-    Ints changed = {0}, special = {0}, a, b;
-    while (bytes) {
-        LOAD(a, b);
-        for (int shift = 16; shift >= 0; shift -= 16) { /* the lower half of each word, the upper */
-            Ints x = a << shift & ~0xFFFF, y = b << shift & ~0xFFFF;
-            NOTE(x, y, 0x7F800000);
-            ADD_AS_DOUBLES(x, y);
-        }
-    }
-    fold(sums, changed, special, l1, (Doubles)linf, delta2, old2, new2, dot);
-}
-
-#define SPLIT_SUM(total, part) do { \
-    HalfFloats halves[2]; \
-    memcpy(halves, &part, sizeof part); \
-    total += __builtin_convertvector(halves[0], Doubles); \
-    total += __builtin_convertvector(halves[1], Doubles); \
-} while (0)
-
-FOR_EACH_CPU static void measure_F16(
-    const char *old_bytes, const char *new_bytes, ssize_t bytes, Sums *sums) {
-    Doubles all_l1 = {0}, all_delta2 = {0}, all_old2 = {0}, all_new2 = {0}, all_dot = {0};
-    Ints changed = {0}, special = {0}, a, b;
-    Ints most = {0};
-    while (bytes) {
-        ZEROS(Floats, Ints);
-        for (int i = 0; i < ADDED; i += 2) {
-            LOAD(a, b);
-            for (int shift = 16; shift >= 0; shift -= 16) {
-                Ints x = a << shift & ~0xFFFF, y = b << shift & ~0xFFFF;
-                NOTE(x, y, 0x7C000000);
-                Floats old = FROM_F16(x), new = FROM_F16(y);
-                ADD(old, new, Floats, Ints, INT32_MAX, 31);
-            }
-        }
-        SPLIT_SUM(all_l1, l1);
-        SPLIT_SUM(all_delta2, delta2);
-        SPLIT_SUM(all_old2, old2);
-        SPLIT_SUM(all_new2, new2);
-        SPLIT_SUM(all_dot, dot);
-        most = LARGER(linf, most, 31);
-    }
-    for (int i = 0; i < LANES; i++) {
-        float linf = ((Floats)most)[i];
-        sums->linf = linf > sums->linf ? linf : sums->linf;
-    }
-    fold(sums, changed, special, all_l1, (Doubles){0}, all_delta2, all_old2, all_new2, all_dot);
 }
 
 /* Such as CLIP's position_ids: few, so one by one. */
@@ -199,7 +134,7 @@ typedef struct {
     long long offset;
 } Place;
 
-static int measure_files(Measure *add, Place old, Place new, long long bytes, Sums *sums) {
+static int measure_files(const Pass *pass, Place old, Place new, long long bytes, Sums *sums) {
     char *buffer = malloc(2 * PIECE);
     int error = buffer ? 0 : ENOMEM;
     for (long long at = 0; !error && at < bytes; at += PIECE) {
@@ -207,10 +142,11 @@ static int measure_files(Measure *add, Place old, Place new, long long bytes, Su
         error = fill(old.fd, buffer, size, old.offset + at);
         if (!error) error = fill(new.fd, buffer + PIECE, size, new.offset + at);
         if (error) break;
-        ssize_t padding = -size & (STEP - 1); /* with zeros, which add nothing */
+        ssize_t padding = -size & (BLOCK - 1); /* with zeros, which add nothing */
         memset(buffer + size, 0, padding);
         memset(buffer + PIECE + size, 0, padding);
-        add(buffer, buffer + PIECE, size + padding, sums);
+        if (pass) measure_piece(pass, buffer, buffer + PIECE, size + padding, sums);
+        else measure_I64(buffer, buffer + PIECE, size, sums);
     }
     free(buffer);
     return error;
@@ -226,17 +162,19 @@ static PyObject *measure(PyObject *self, PyObject *args) {
     Place old, new;
     long long bytes;
     const char *dtype;
-    if (!PyArg_ParseTuple(args, "(iL)(iL)Ls", &old.fd, &old.offset, &new.fd, &new.offset, &bytes, &dtype))
+    int lanes = 0;
+    if (!PyArg_ParseTuple(args, "(iL)(iL)Ls|i", &old.fd, &old.offset, &new.fd, &new.offset, &bytes,
+                          &dtype, &lanes))
         return NULL;
-    Measure *add = !strcmp(dtype, "F16") ? measure_F16
-                 : !strcmp(dtype, "BF16") ? measure_BF16
-                 : !strcmp(dtype, "F32") ? measure_F32
-                 : !strcmp(dtype, "I64") ? measure_I64 : NULL;
-    if (!add) return PyErr_Format(PyExc_ValueError, "unknown dtype %s", dtype);
+    const Pass *passes = passes_of(lanes);
+    if (!passes) return PyErr_Format(PyExc_ValueError, "no vectors of %d lanes here", lanes);
+    const Pass *pass = pass_of(passes, dtype); /* NULL: integers, which have none */
+    if (!pass && strcmp(dtype, "I64"))
+        return PyErr_Format(PyExc_ValueError, "unknown dtype %s", dtype);
     Sums sums = {0};
     int error;
     Py_BEGIN_ALLOW_THREADS
-    error = measure_files(add, old, new, bytes, &sums);
+    error = measure_files(pass, old, new, bytes, &sums);
     Py_END_ALLOW_THREADS
     if (error < 0) return PyErr_Format(PyExc_EOFError, "the file ends before the tensor");
     if (error) return errno = error, PyErr_SetFromErrno(PyExc_OSError);

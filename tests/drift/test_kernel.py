@@ -29,6 +29,33 @@ def measured(folder: Path, dtype: str, old: np.ndarray, new: np.ndarray):
 
 
 @built
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [1, 31, 4096, 100_003])
+def test_every_width_of_vectors_gives_the_same_sums_to_the_bit(tmp_path, dtype, count):
+    """Those that this processor has: a result must not depend on where it was computed."""
+    from ckptedit.drift._kernel import measure
+
+    rng = np.random.default_rng(count)
+    kind = {"F16": np.float16, "BF16": np.float32, "F32": np.float32, "I64": np.int64}[dtype]
+    old = rng.normal(0, 100, count).astype(kind)
+    new = np.where(rng.random(count) < 0.5, old, old + rng.normal(0, 10, count)).astype(kind)
+    raws = [array.view(np.uint16)[1::2] if dtype == "BF16" else array for array in (old, new)]
+    for name, raw in zip(("old", "new"), raws, strict=True):
+        (tmp_path / name).write_bytes(raw.tobytes())
+    with (tmp_path / "old").open("rb") as before, (tmp_path / "new").open("rb") as after:
+        places = (before.fileno(), 0), (after.fileno(), 0)
+        found = {}
+        for lanes in (16, 8, 4):
+            try:
+                found[lanes] = measure(*places, raws[0].nbytes, dtype, lanes)
+            except ValueError:
+                assert lanes > 4  # every processor has those
+        assert set(found.values()) == {measure(*places, raws[0].nbytes, dtype)}
+        with pytest.raises(ValueError, match="no vectors of 5 lanes"):
+            measure(*places, raws[0].nbytes, dtype, 5)
+
+
+@built
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])
 def test_every_value_of_sixteen_bits_is_decoded_exactly(tmp_path, dtype):
     """Each alone in a file of zeros, by the one number that one value makes."""
