@@ -27,7 +27,6 @@ from ckptedit.cli.options import (
 )
 from ckptedit.cli.output import as_json, default_output, say
 from ckptedit.cli.progress import LOADING, Progress, progress
-from ckptedit.concepts.lists import listed
 from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
 from ckptedit.errors import BadParam
@@ -140,6 +139,7 @@ def erase(
 
     Example: ckptedit erase base.safetensors --concept "Van Gogh" -o edited.safetensors
     """
+    from ckptedit.concepts.lists import listed
     from ckptedit.concepts.wish import Wish
     from ckptedit.erasure.checks import look_over
     from ckptedit.files import Checkpoint, check_output

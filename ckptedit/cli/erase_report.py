@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ckptedit import guards
-from ckptedit.concepts import KINDS
 from ckptedit.guards import GUARDS
 
 if TYPE_CHECKING:
@@ -60,6 +59,8 @@ def _asked(request: "Request", options: "Options") -> dict[str, Any]:
 
 def as_plan(outlook: "Outlook", output: str) -> dict[str, Any]:
     """What is about to be done, under stable names."""
+    from ckptedit.concepts import KINDS
+
     request = outlook.request
     return {
         "output": output,

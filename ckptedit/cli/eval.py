@@ -11,7 +11,6 @@ from typer import Option
 from ckptedit.cli.options import Ckpt, Device, Json, Quiet, SolverSteps, Strings
 from ckptedit.cli.output import as_json, print_tables
 from ckptedit.cli.progress import LOADING, progress
-from ckptedit.concepts.lists import listed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -56,6 +55,7 @@ def eval(
 
     Example: ckptedit eval base.erase.safetensors --json
     """
+    from ckptedit.concepts.lists import listed
     from ckptedit.evaluation.world import world_of
     from ckptedit.files import Checkpoint
 

@@ -9,7 +9,6 @@ from typer import Option
 from ckptedit.cli.options import Ckpt, Concepts, Force, Json, Quiet, Tokenizer, one_of
 from ckptedit.cli.output import as_json, print_tables
 from ckptedit.cli.progress import LOADING, progress
-from ckptedit.concepts.lists import listed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,6 +54,7 @@ def project(
 
     Example: ckptedit project base.safetensors --concept "Van Gogh" -o van-gogh.safetensors
     """
+    from ckptedit.concepts.lists import listed
     from ckptedit.files import Checkpoint, check_output
 
     opened = Checkpoint(ckpt)

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ckptedit.errors import CkptError
-from ckptedit.files.names import escape
 
 TROUBLE, INTERRUPTED = 2, 130  # exit statuses; 1, which Python has for a bug, means "they differ"
 FULL = ("out of memory", "not enough memory", "can't allocate memory")  # as torch puts it
@@ -24,6 +23,8 @@ def told(
         return "; ".join([str(error), *getattr(error, "__notes__", [])]), TROUBLE
     if is_full(error):
         return out_of_memory(error, options), TROUBLE
+    from ckptedit.files import escape  # not at the top: help needs nothing of the files
+
     if isinstance(error, OSError) and error.strerror:
         where = f"{escape(error.filename)}: " if error.filename is not None else ""
         return f"{where}{error.strerror}", TROUBLE
