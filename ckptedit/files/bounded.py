@@ -91,7 +91,7 @@ def parse_json_value(
     try:
         parsed = json.loads(
             text.decode(),
-            object_pairs_hook=_without_duplicates,
+            object_pairs_hook=without_duplicates,
             parse_int=_integer,
             parse_float=_number,
             parse_constant=_no_number,
@@ -106,7 +106,8 @@ def parse_json_value(
     return parsed
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A table of JSON, from its pairs. Raises BadCheckpoint if a key is there twice."""
     table = dict(pairs)
     if len(table) < len(pairs):
         seen: set[str] = set()

@@ -12,6 +12,7 @@ from math import prod
 from typing import Any, NoReturn
 
 from ckptedit.errors import BadCheckpoint
+from ckptedit.files.bounded import without_duplicates
 from ckptedit.files.names import escape
 
 # fmt: off
@@ -117,7 +118,7 @@ def _strict_json(text: bytes | bytearray, what: str) -> dict[str, Any]:
     try:
         parsed = json.loads(
             text.decode(),
-            object_pairs_hook=_without_duplicates,
+            object_pairs_hook=without_duplicates,
             parse_int=_natural,
             parse_float=_no_float,
             parse_constant=_no_float,
@@ -133,15 +134,6 @@ def _strict_json(text: bytes | bytearray, what: str) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise BadCheckpoint(f"{what} is not a JSON object")
     return parsed
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise BadCheckpoint(f"has {escape(twice)} twice")
-    return table
 
 
 def _natural(text: str) -> int:
