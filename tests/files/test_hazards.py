@@ -6,9 +6,8 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -207,13 +206,13 @@ def _python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 SLOW = """if True:
-    import os, sys, time
+    import os, signal, sys
     from ckptedit.files import *
     if {named}: del os.O_TMPFILE
     def data():
         yield bytes(1 << 20)
         print("half", flush=True)
-        time.sleep(60)
+        signal.pause()
     specs = [Spec("a", "U8", (1 << 20,)), Spec("w", "U8", (100,))]
     write("out.safetensors", specs, data(), {{}}, force=True)
 """
@@ -266,12 +265,13 @@ WRITER = """if True:
     import numpy as np
     from ckptedit.files import *
     if {named}: del os.O_TMPFILE
-    print("ready", flush=True)
     for i in itertools.count():
         value = ({first} + i) % 250
         specs = [Spec(str(n), "U8", (200_000,)) for n in range(20)]
         data = (np.full(200_000, value, np.uint8) for n in range(20))
         write("out.safetensors", specs, data, {{"value": str(value)}}, force=True)
+        if not i:
+            print("ready", flush=True)
 """
 
 
@@ -300,9 +300,8 @@ def test_sigkill_at_any_moment_leaves_the_old_file_or_the_new(tmp_path, naming):
     rng = np.random.default_rng(0)
     for round_ in range(6):
         with _start(WRITER.format(named=naming == "named", first=round_ * 40), tmp_path) as writer:
-            while not out.exists():
-                time.sleep(0.001)
-            time.sleep(rng.uniform(0, 0.1))
+            with suppress(subprocess.TimeoutExpired):
+                writer.wait(rng.uniform(0, 0.1))
             writer.kill()
         assert _whole(out)
     if naming == "nameless":  # but for the moment between giving it a name and renaming it
@@ -313,8 +312,6 @@ def test_two_writers_never_mix(tmp_path, naming):
     out = tmp_path / "out.safetensors"
     code = WRITER.format(named=naming == "named", first=0)
     with _start(code, tmp_path) as one, _start(code, tmp_path) as other:
-        while not out.exists():
-            time.sleep(0.001)
         for _ in range(50):
             assert _whole(out)
         one.terminate()
