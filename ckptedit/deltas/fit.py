@@ -8,6 +8,7 @@ from ckptedit.deltas.delta import Delta
 from ckptedit.deltas.entry import Entry
 from ckptedit.deltas.lineage import NOT_IN, Standing
 from ckptedit.errors import DoesNotFit
+from ckptedit.families import average_name
 from ckptedit.files import Checkpoint, escape
 
 NAMED = 3  # tensors in a message, before "and n more"
@@ -80,8 +81,9 @@ def _misfit(base: Checkpoint, name: str, entry: Entry, reverse: bool) -> str | N
 
 def averaged(base: Checkpoint, changed: Iterable[str]) -> list[str]:
     """A note, if there is a copy of changed weights that an edit leaves as it was; or none."""
-    copies = [name for name in base if name.startswith("model_ema.")]
-    if not copies or not any(name.startswith("model.diffusion_model.") for name in changed):
+    done = set(changed)
+    copies = sorted({average_name(name) for name in done} & base.keys() - done)
+    if not copies:
         return []
     return [f"{some(copies, len(base))} are averaged copies of the UNet (EMA), and keep the old "
             "weights: a loader that takes them does not see the edit"]  # fmt: skip

@@ -6,12 +6,10 @@ from typing import TypeVar
 from torch import Tensor
 
 from ckptedit.errors import BadCheckpoint
-from ckptedit.families import Family, kv_weights
+from ckptedit.families import Family, average_name, kv_weights
 from ckptedit.files import Checkpoint, escape
 
 T = TypeVar("T")
-
-LIVE, COPY = "model.", "model_ema."
 
 
 class KVWeights(Mapping[str, Tensor]):
@@ -46,11 +44,3 @@ class KVWeights(Mapping[str, Tensor]):
         """Edits of the weights, and the same edits of their copies."""
         again = {self.copies[name]: edit for name, edit in edits.items() if name in self.copies}
         return {**edits, **again}
-
-
-def average_name(name: str) -> str:
-    """Where a single file has the averaged copy of a weight: its name without the points.
-
-    As the LitEma module of latent diffusion (Rombach et al., 2022) names its buffers.
-    """
-    return COPY + name.removeprefix(LIVE).replace(".", "") if name.startswith(LIVE) else ""

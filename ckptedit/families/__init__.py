@@ -2,7 +2,7 @@
 
 from ckptedit.families.detect import FAMILIES, Spelled, detect, spelled
 from ckptedit.families.family import Blocks, Family
-from ckptedit.families.kv import KV, kv_weights, lora_name
+from ckptedit.families.kv import KV, average_name, kv_weights, lora_name
 from ckptedit.families.ldm import to_ldm
 from ckptedit.families.mini import MINI
 from ckptedit.families.roles import Role, block_role, is_index
@@ -24,6 +24,7 @@ __all__ = [
     "Role",
     "Source",
     "Spelled",
+    "average_name",
     "block_role",
     "blocks_of",
     "detect",

@@ -11,6 +11,7 @@ from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.families.roles import block_role
 from ckptedit.files import escape
 
+LIVE, COPY = "model.", "model_ema."
 KV_NAME = re.compile(r"\battn2\.to_([kv])\.weight$")
 
 LDM_MODULES = (
@@ -45,6 +46,14 @@ def kv_weights(tensors: Mapping[str, HasShape], family: Family | None = None) ->
         place = block_role(name, layers=family.blocks.layers)
         found.append(KV(name, place.block, match[1]))
     return found
+
+
+def average_name(name: str) -> str:
+    """Where a single file has the averaged copy of a weight: its name without the points.
+
+    As the LitEma module of latent diffusion (Rombach et al., 2022) names its buffers.
+    """
+    return COPY + name.removeprefix(LIVE).replace(".", "") if name.startswith(LIVE) else ""
 
 
 def lora_name(name: str, family: Family) -> str:

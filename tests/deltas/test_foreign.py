@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from ckptedit.deltas import apply, plan, write_delta
 from ckptedit.deltas.foreign import PARTS, require_whole
 from ckptedit.errors import BadCheckpoint, CkptError, Incompatible
+from ckptedit.families import average_name
 from ckptedit.files import Checkpoint, Spec, pack_header, write, write_edited
 from ckptedit.merging import METHODS, merge
 from deltas.conftest import KEY, SHAPES, low_rank, numbers, stored
@@ -184,10 +185,14 @@ def test_an_edit_in_memory_is_applied_and_merged_without_a_file(make, tmp_path):
 
 
 def test_averaged_copies_that_keep_the_old_weights_are_noted(make, tmp_path):
-    ema = {"model_ema.x": np.ones(3, np.float32)}
-    with_copies, without = make("ema", replace=ema), make("bare")
-    change = {KEY: low_rank(SHAPES[KEY], 4)}
-    for base, count in ((with_copies, 1), (without, 0)):
+    """Not those that change as well: `erase --delta` of a file with copies has both."""
+    values = np.ones(SHAPES[KEY], np.float32)
+    with_copies, without = make("ema", replace={average_name(KEY): values}), make("bare")
+    other = make("other", replace={"model_ema.x": values})
+    live = {KEY: low_rank(SHAPES[KEY], 4)}
+    both = {**live, average_name(KEY): live[KEY]}
+    cases = ((with_copies, live, 1), (with_copies, both, 0), (other, live, 0), (without, live, 0))
+    for base, change, count in cases:
         notes = apply(base, change, tmp_path / "a", force=True).notes
         assert len([note for note in notes if "averaged copies" in note]) == count
         notes = merge(base, [change], tmp_path / "b", method="task", force=True).notes

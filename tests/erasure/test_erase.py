@@ -16,9 +16,8 @@ from ckptedit.concepts.targets import erased
 from ckptedit.deltas.change import patched
 from ckptedit.erasure import erase as module
 from ckptedit.erasure import memory
-from ckptedit.erasure.kv import average_name
 from ckptedit.errors import BadCheckpoint, BadParam, WriteFailed
-from ckptedit.families import kv_weights
+from ckptedit.families import average_name, kv_weights
 from ckptedit.families.own import prediction_of
 from ckptedit.files import Checkpoint
 
