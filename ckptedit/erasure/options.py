@@ -114,6 +114,7 @@ def assigned(
     returns: owner -> its keyword arguments, those that were given
     Raises BadParam if nothing in use has one, or if several do and none is named.
     """
+    METHODS[method]  # or it is unknown
     owners = (method, *guards)
     found: dict[str, dict[str, Any]] = {owner: {} for owner in owners}
     for key, value in given.items():
@@ -130,7 +131,7 @@ def assigned(
 
 
 def _kind(owner: str) -> Any:
-    return GUARDS[owner] if owner in GUARDS else METHODS[owner]
+    return METHODS[owner] if owner in METHODS else GUARDS[owner]
 
 
 def _listed(owners: Sequence[str]) -> str:

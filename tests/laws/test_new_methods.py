@@ -92,7 +92,11 @@ def test_the_command_line_runs_it_and_the_report_names_it(tiny, tmp_path, asked,
         (["--guard", "rehearse", "-p", "weight=-1"], "weight must be 0 or more"),
         (["--method", "halve", "--guard", "rehearse"], "closed form"),
         (["--method", "halve", "-p", "weight=1"], "nothing in use has a parameter weight"),
-        (["--method", "half"], "no method is called 'half'"),
+        (
+            ["--method", "half"],
+            "no method is called 'half'; there are: conabl, halve, twoterms, uce",
+        ),
+        (["--guard", "rehearsal"], "no guard is called 'rehearsal'"),
     ],
 )
 def test_what_does_not_go_together_is_refused(tiny, tmp_path, asked, words):
