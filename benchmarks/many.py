@@ -11,7 +11,7 @@ MANY, FEW = 100_000, 25_000  # tensors of [8, 8] in F16
 
 
 def many(data: Path, runs: int, subset: bool) -> Iterator[Timing | Bar]:
-    """`info`, and `merge` of two files; subset changes nothing, the files have 22 MB."""
+    """`info`, `diff` and `merge` of two files; subset changes nothing, the files have 22 MB."""
     paths = {count: [str(data / f"many-{count}-{k}.safetensors") for k in (0, 1)]
              for count in (FEW, MANY)}  # fmt: skip
     for count, files in paths.items():
@@ -20,14 +20,16 @@ def many(data: Path, runs: int, subset: bool) -> Iterator[Timing | Bar]:
     ties = ("merge", "--method", "ties", "-o", out, "--force", "-q")
     commands = {
         f"info, {MANY} tensors": (*CKPTEDIT, "info", paths[MANY][0], "-q"),
+        f"diff, {MANY} tensors": (*CKPTEDIT, "diff", *paths[MANY], "-q"),
         f"merge --method ties, {FEW} tensors": (*CKPTEDIT, *ties, *paths[FEW]),
         f"merge --method ties, {MANY} tensors": (*CKPTEDIT, *ties, *paths[MANY]),
     }
-    times = compete(commands, runs, status=(0,))
+    times = compete(commands, runs, status=(0, 1))
     Path(out).unlink()
     yield from times.values()
-    info, few, all_ = times.values()
+    info, differ, few, all_ = times.values()
     yield Bar("info, seconds", info.wall, 3)
+    yield Bar("diff, seconds", differ.wall, 6)
     yield Bar("merge: cost of a tensor, of many to few", all_.cpu / few.cpu * FEW / MANY, 1.2)
 
 

@@ -19,6 +19,12 @@ ckptedit diff "$base" "$new" --rules "$rules" --quiet --force --json \
     --markdown "$folder/drift.md" --junit "$folder/drift.xml" --plot "$folder/drift.png" \
     >"$folder/drift.json" || status=$?
 
+if [[ $status -lt 2 ]]; then # which drift is limited, and what it is
+    python3 -c 'import json, sys
+for gate in json.load(sys.stdin)["gates"]:
+    if gate["limit"] is not None:
+        print(gate["rule"] + ": " + format(gate["measured"], ".4g"))' <"$folder/drift.json"
+fi
 case $status in
     0) echo "drift: within the rules" ;;
     1) echo "drift: beyond the rules, see $folder/drift.md" ;;
