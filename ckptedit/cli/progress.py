@@ -15,6 +15,7 @@ from ckptedit.cli.display import Display, Log, Silence, State, Terminal
 T = TypeVar("T")
 
 LOADING = "loading torch and diffusers"  # where a command needs them, it says so first
+STATES = 1000  # of one stage that are shown at most, and looked at
 SOON = 1.0  # seconds; before that, nobody can tell what is left
 
 
@@ -59,8 +60,11 @@ class Progress:
             total = len(items)
         state, began = State(label, self._enter(label), total=total), monotonic()
         self._display.show(self._measured(state, began), fresh=True)
+        often = max(1, (total or 0) // STATES)
         for done, item in enumerate(items, start=1):
             yield item
+            if done % often and done != total:  # 100,000 tensors are not worth a look each
+                continue
             state = replace(state, done=done, note=note() if note else "")
             self._display.show(self._measured(state, began), fresh=False)
 
