@@ -110,8 +110,13 @@ def require_fit(
         )
     if found.unknown and any(entry.base for entry in delta.entries.values()) and not fuzz:
         raise DoesNotFit(
-            start + "it does not say what comes out, and the ledger of the checkpoint does not say "
-            "that it is in it; --fuzz takes it out anyway"
+            start
+            + "it does not say what comes out"
+            + (
+                _hint(standing)
+                or ", and the ledger of the checkpoint does not say that it is in it"
+            )
+            + "; --fuzz takes it out anyway"
         )
     if found.unknown and not fuzz:
         raise DoesNotFit(
