@@ -37,8 +37,10 @@ def test_every_width_of_vectors_gives_the_same_sums_to_the_bit(tmp_path, dtype, 
 
     rng = np.random.default_rng(count)
     kind = {"F16": np.float16, "BF16": np.float32, "F32": np.float32, "I64": np.int64}[dtype]
-    old = rng.normal(0, 100, count).astype(kind)
-    new = np.where(rng.random(count) < 0.5, old, old + rng.normal(0, 10, count)).astype(kind)
+    sizes = 2.0 ** rng.integers(-20, 7, (2, count))  # so wide that the order of a sum shows
+    old, step = (rng.normal(0, 100, (2, count)) * sizes).astype(kind)
+    new = np.where(rng.random(count) < 0.5, old, (old + step).astype(kind))
+    new[count // 4 : count // 2] = old[count // 4 : count // 2]  # whole blocks that are the same
     raws = [array.view(np.uint16)[1::2] if dtype == "BF16" else array for array in (old, new)]
     for name, raw in zip(("old", "new"), raws, strict=True):
         (tmp_path / name).write_bytes(raw.tobytes())
@@ -51,6 +53,7 @@ def test_every_width_of_vectors_gives_the_same_sums_to_the_bit(tmp_path, dtype, 
             except ValueError:
                 assert lanes > 4  # every processor has those
         assert set(found.values()) == {measure(*places, raws[0].nbytes, dtype)}
+        assert None not in found.values()
         with pytest.raises(ValueError, match="no vectors of 5 lanes"):
             measure(*places, raws[0].nbytes, dtype, 5)
 
