@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ckptedit.concepts.prompts import Pair
 from ckptedit.diffusion import open_model
@@ -53,6 +54,15 @@ def test_a_bank_that_was_filled_before_is_not_drawn_again(model, monkeypatch):
         assert torch.equal(getattr(first, name), getattr(again, name))
     with pytest.raises(TypeError):  # another seed is another bank
         bank(model, PAIRS, **{**SIZE, "seed": 1})
+
+
+def test_a_bank_is_of_one_checkpoint(checkpoint, family, own_cache, tmp_path, monkeypatch):
+    bank(open_model(checkpoint, family=family, precision="float32"), PAIRS, **SIZE)
+    other = tmp_path / "other.safetensors"
+    save_file({name: 1.01 * tensor for name, tensor in load_file(checkpoint).items()}, other)
+    monkeypatch.setattr(module, "sample_latents", None)
+    with pytest.raises(TypeError):
+        bank(open_model(other, family=family, precision="float32"), PAIRS, **SIZE)
 
 
 def test_every_picture_has_noise_of_its_own_that_its_anchor_and_number_decide():

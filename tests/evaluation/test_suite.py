@@ -50,3 +50,10 @@ def test_accuracies_worked_by_hand():
     assert (scores.clip_erased, scores.clip_retained) == (0.25, 0.75)
     assert scores.n == 6
     assert {s.concept: s.role for s in scores.per_concept}["Monet"] == "erased"
+
+
+def test_what_is_gone_from_every_picture_is_unlearned_in_full():
+    suite = Suite(("Monet",), STYLES, OBJECTS, 1)
+    gone = [Drawn(Cell("Monet", thing, 0), "Photo", thing, 0.0) for thing in OBJECTS]
+    left = [Drawn(Cell("Monet", thing, 0), "Monet", thing, 0.0) for thing in OBJECTS]
+    assert (score(gone, suite, set()).ua, score(left, suite, set()).ua) == (1, 0)
