@@ -27,6 +27,7 @@ TRAINING = "tests/erasure/test_training.py"
 UCE = "tests/erasure/test_uce.py"
 CONCEPTS = "tests/concepts"
 SUBSPACE = "tests/subspaces/test_subspace.py"
+VOCABULARY = "tests/subspaces/test_vocabulary.py"
 SUITE = "tests/evaluation/test_suite.py"
 
 
@@ -262,6 +263,97 @@ MUTANTS = (
         ".casefold()",
         "",
         CONCEPTS,
+    ),
+    Mutant(
+        "moments and prompts of a bank are out of step",
+        "erasure/bank.py",
+        ".repeat_interleave(moments, 0)",
+        ".repeat(moments, 1, 1, 1)",
+        BANK,
+    ),
+    Mutant(
+        "the pictures of a bank are hardly noised",
+        "erasure/bank.py",
+        "model.schedule.add_noise(clean, added, t)",
+        "model.schedule.add_noise(clean, added, 0 * t)",
+        BANK,
+    ),
+    Mutant(
+        "what a guard changes of the gradients never happens",
+        "erasure/train.py",
+        "            guard.after_backward()\n",
+        "            pass\n",
+        LAWS,
+    ),
+    Mutant(
+        "the rate falls to nothing",
+        "erasure/train.py",
+        "peak, last = lr * _gain(allowed), lr * LAST",
+        "peak, last = lr * _gain(allowed), 0.0",
+        LAWS,
+    ),
+    Mutant(
+        "the hard projection protects all positions, whatever is asked",
+        "guards/gradproj_hard.py",
+        "setting.retain[setting.keep]",
+        "setting.retain.flatten(0, 1)",
+        LAWS,
+    ),
+    Mutant(
+        "the ridge of an object is a style's, and objects survive",
+        "guards/gradproj_soft.py",
+        "RIDGES[setting.kind]",
+        'RIDGES["style"]',
+        LAWS,
+    ),
+    Mutant(
+        "a moment is taken for that of another lexicon",
+        "subspaces/vocabulary.py",
+        "key = digest([VERSION, encoder_digest(encoder), *words])",
+        "key = digest([VERSION, encoder_digest(encoder)])",
+        VOCABULARY,
+    ),
+    Mutant(
+        "synonyms of a target are retained",
+        "concepts/neighbors.py",
+        "if neighbor.cosine <= SYNONYM",
+        "if neighbor.cosine <= 2",
+        CONCEPTS,
+    ),
+    Mutant(
+        "a retained concept is scored where an erased one was asked for",
+        "evaluation/evaluate.py",
+        " and getattr(d.cell, other) not in erased",
+        "",
+        SUITE,
+    ),
+    Mutant(
+        "all seeds of a picture have one noise",
+        "evaluation/suite.py",
+        "return (self.style, self.object, self.seed)",
+        "return (self.style, self.object, 0)",
+        SUITE,
+    ),
+    Mutant(
+        "a delta's gram is that of what stays",
+        "erasure/job.py",
+        "gram = second_moment(target).float()",
+        "gram = second_moment(retain).float()",
+        ERASE,
+    ),
+    Mutant(
+        "the ledger does not tell what was retained",
+        "erasure/job.py",
+        '"retain": list(self.request.retained),',
+        '"retain": [],',
+        ERASE,
+    ),
+    Mutant(
+        "the words of earlier targets are not protected",
+        "erasure/reading.py",
+        "names = [*request.retained, *(target.concept for target in request.earlier)]",
+        "names = [*request.retained]",
+        ERASE,
     ),
 )
 

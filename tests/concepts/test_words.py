@@ -11,6 +11,7 @@ from ckptedit.concepts import (
     fill,
     general,
     lexicon_of,
+    neighbors,
     prompts_for,
 )
 from ckptedit.concepts.neighbors import concept_embeddings, cosine_matrix, nearest, same_concept
@@ -114,3 +115,12 @@ def test_none_are_asked_for_and_none_come(encoder: TextEncoder) -> None:
     assert nearest(encoder, ["cat"], []) == []
     with pytest.raises(BadParam, match="0 or more"):
         nearest(encoder, ["cat"], ["dog"], count=-1)
+
+
+def test_what_is_as_near_as_a_synonym_is_no_neighbour(
+    trained: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["cat", "fish", "castle", "monet"]
+    first, second, *_ = nearest(trained, ["hokusai"], words)
+    monkeypatch.setattr(neighbors, "SYNONYM", (first.cosine + second.cosine) / 2)
+    assert nearest(trained, ["hokusai"], words)[0] == second

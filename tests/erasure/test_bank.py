@@ -67,3 +67,18 @@ def test_a_bank_is_of_one_checkpoint(checkpoint, family, own_cache, tmp_path, mo
 
 def test_every_picture_has_noise_of_its_own_that_its_anchor_and_number_decide():
     assert noise_keys(["a", "b", "a"], 7) == [("a", 7, 0), ("b", 7, 0), ("a", 7, 1)]
+
+
+def test_every_moment_is_its_own_picture_with_as_much_noise_as_its_timestep_says(
+    model, monkeypatch
+):
+    def flat(model, prompts, **_):
+        return torch.stack([torch.full(model.latent_shape, 10.0 * i) for i in range(len(prompts))])
+
+    monkeypatch.setattr(module, "sample_latents", flat)
+    found = bank(model, PAIRS, **SIZE)
+    clean = torch.tensor([0.0, 0, 0, 10, 10, 10]).view(-1, 1, 1, 1)
+    signal, spread = model.schedule.weights(found.t, found.latents)
+    noise = ((found.latents - signal * clean) / spread).flatten(1)
+    assert noise.mean(1).abs().max() < 0.3 and (noise.std(1) - 1).abs().max() < 0.2
+    assert not torch.equal(noise[0], noise[1])

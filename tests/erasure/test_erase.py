@@ -12,14 +12,19 @@ from safetensors.torch import load_file, save_file
 from tiny_model import SCHEDULER, tiny_modules
 
 from ckptedit import erase
-from ckptedit.concepts.targets import erased
+from ckptedit.concepts.prompts import held_out
+from ckptedit.concepts.request import Request
+from ckptedit.concepts.targets import Target, erased
 from ckptedit.deltas.change import patched
+from ckptedit.diffusion import open_model
 from ckptedit.erasure import erase as module
 from ckptedit.erasure import memory
+from ckptedit.erasure.reading import counted
 from ckptedit.errors import BadCheckpoint, BadParam, WriteFailed
 from ckptedit.families import average_name, kv_weights
 from ckptedit.families.own import prediction_of
 from ckptedit.files import Checkpoint
+from ckptedit.subspaces import second_moment
 
 QUICK = {"steps": 6, "batch": 2, "pictures": 2, "moments": 2, "neighbors": 1, "device": "cpu"}
 ALL_GUARDS = {"guards": ("gradproj:soft", "distill"), "params": {"gradproj:soft": {"rank": 2}}}
@@ -198,3 +203,26 @@ def test_a_marker_tensor_says_that_the_unet_predicts_a_velocity(tiny, tmp_path, 
     save_file(load_file(tiny) | {"v_pred": torch.empty(0)}, marked)
     assert prediction_of(Checkpoint(marked), family) == "v_prediction"
     assert prediction_of(Checkpoint(tiny), family) == "epsilon"
+
+
+def test_the_ledger_tells_what_was_retained_and_the_delta_where_the_target_is(tiny, tmp_path):
+    made = erase(tiny, ["van gogh"], tmp_path / "out.safetensors", **QUICK, retain=["monet"])
+    (line,) = Checkpoint(made.path).ledger
+    assert line["retain"] == list(made.request.retained) and "monet" in line["retain"]
+    prompts = held_out(made.request.wanted, made.request)
+    assert prompts and all("van gogh" in prompt for prompt in prompts)
+    tokens = open_model(tiny).text.encode(prompts).hidden
+    torch.testing.assert_close(made.gram, second_moment(tokens).float())
+
+
+def test_the_words_of_what_was_erased_before_are_protected_too(encoder):
+    request = Request(
+        targets=(Target("monet", "style", "photo"),),
+        earlier=(Target("van gogh", "style", "photo"),),
+        retain={"style": ("hokusai",), "object": ()},
+        companions={"style": (), "object": ("cat",)},
+    )
+    prompts = ["a cat by van gogh", "a cat by hokusai", "a cat"]
+    counting = counted(encoder, request, prompts, "concept")
+    assert [row.nonzero().flatten().tolist() for row in counting] == [[4, 5], [4], []]
+    assert counted(encoder, request, prompts, "all").all()

@@ -57,3 +57,19 @@ def test_what_is_gone_from_every_picture_is_unlearned_in_full():
     gone = [Drawn(Cell("Monet", thing, 0), "Photo", thing, 0.0) for thing in OBJECTS]
     left = [Drawn(Cell("Monet", thing, 0), "Monet", thing, 0.0) for thing in OBJECTS]
     assert (score(gone, suite, set()).ua, score(left, suite, set()).ua) == (1, 0)
+
+
+def test_a_retained_concept_is_not_counted_beside_an_erased_one():
+    """What becomes of Neon in pictures of an erased key says nothing of Neon."""
+    suite = Suite(("Monet", "Key"), STYLES, OBJECTS, 1)
+    assert ("Monet", "Key") not in {(cell.style, cell.object) for cell in suite.cells()}
+    drawn = [Drawn(Cell("Neon", "Cat", 0), "Neon", "Cat", 0.0)]
+    drawn += [Drawn(Cell("Neon", "Key", 0), "Photo", "Cat", 0.0)]
+    rows = {s.concept: (s.accuracy, s.n) for s in score(drawn, suite, set()).per_concept}
+    assert rows["Neon"] == (1, 1) and rows["Key"] == (0, 1)
+
+
+def test_every_picture_has_noise_of_its_own_and_the_same_on_every_checkpoint():
+    cells = Suite(("Monet",), STYLES, OBJECTS, 3).cells()
+    assert len({cell.key for cell in cells}) == len(cells) == 18
+    assert Suite(("Neon",), STYLES, OBJECTS, 3).cells() == cells

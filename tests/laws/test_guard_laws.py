@@ -10,8 +10,10 @@ from torch.nn import Parameter
 from ckptedit.diffusion.moments import Moments
 from ckptedit.erasure.objectives import OBJECTIVES
 from ckptedit.erasure.objectives.conabl import ConAbl
+from ckptedit.erasure.objectives.objective import Objective
 from ckptedit.erasure.train import train
 from ckptedit.guards import GUARDS
+from ckptedit.guards.gradproj_soft import RIDGES
 from ckptedit.guards.guard import Guard, Setting, confine
 from ckptedit.text import Condition
 
@@ -178,3 +180,52 @@ def test_a_stage_asks_for_what_it_says_that_it_asks_for(kind):
     spy = replace(given, **{name: spied(name) for name in ("targets", "retained", "general")})
     stage.start(*([{"w": model.weight}] if kind in GUARDS else []), spy)
     assert tuple(dict.fromkeys(asked)) == stage.asks
+
+
+class Stops(Guard):
+    """Lets no gradient through."""
+
+    def start(self, weights, setting):
+        (self.weight,) = weights.values()
+
+    def after_backward(self):
+        self.weight.grad.zero_()
+
+
+def test_what_a_guard_changes_of_the_gradient_is_what_the_step_follows():
+    assert run(Stops())[0].norm() == 0
+
+
+def test_hard_projection_protects_the_positions_that_count_and_no_others():
+    known = setting(Linear())
+    keep = torch.zeros(5, 1, dtype=torch.bool)
+    keep[2] = True
+    free = GUARDS["gradproj:hard"]().start({}, replace(known, keep=keep))
+    assert free.shape == (DIM, DIM - 1)
+    assert (known.retain[2] @ free).norm() < 1e-5 < (known.retain[0] @ free).norm()
+
+
+@pytest.mark.parametrize("kind", RIDGES)
+def test_the_ridge_of_soft_projection_is_by_the_kind_of_the_target(kind):
+    known = replace(setting(Linear()), kind=kind)
+    found = GUARDS["gradproj:soft"]().start({}, known)
+    same = GUARDS["gradproj:soft"](ridge=RIDGES[kind]).start({}, known)
+    other = GUARDS["gradproj:soft"](ridge=10 * RIDGES[kind]).start({}, known)
+    assert torch.equal(found, same) and not torch.equal(found, other)
+
+
+class Slope(Objective):
+    """Its gradient is 1 everywhere, so Adam moves every entry by the rate."""
+
+    def start(self, setting):
+        self.weight = setting.student.weight
+
+    def terms(self, rng):
+        yield "slope", self.weight.sum()
+
+
+def test_the_rate_falls_as_a_cosine_to_a_twentieth():
+    model = Linear()
+    made = train({"w": model.weight}, Slope(), [], setting(model), steps=4, lr=0.1, seed=0)
+    rates = [0.05 + 0.95 * share for share in (1, 0.853553, 0.5, 0.146447)]
+    assert -made.edits["w"].stretch(0, OUT * DIM) == pytest.approx(0.1 * sum(rates), rel=1e-4)

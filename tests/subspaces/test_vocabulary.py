@@ -65,3 +65,9 @@ def test_other_weights_have_another_digest(encoder: TextEncoder) -> None:
     other = TextEncoder(tiny_tokenizer(), CLIPTextModel(CLIPTextConfig(**text_config())))
     assert encoder_digest(other) != encoder_digest(encoder)
     assert encoder_digest(encoder) == encoder_digest(encoder)
+
+
+def test_another_lexicon_has_another_moment(encoder: TextEncoder, own_cache: Path) -> None:
+    first = vocabulary_moment(encoder, SMALL_WORLD)
+    other = Lexicon(("monet",), ("dog", "tree"))
+    assert not torch.equal(vocabulary_moment(encoder, other), first)
