@@ -45,6 +45,11 @@ def same_name(a: str, b: str) -> bool:
     return normal(a) == normal(b)
 
 
+def one_or_many(a: str, b: str) -> bool:
+    """Whether two normal forms are one name, or one is the other's plural, as English makes it."""
+    return a == b or a in _plurals(b) or b in _plurals(a)
+
+
 def distinct(names: Iterable[str]) -> list[str]:
     """Each name once, in order, spelled as it came first."""
     found: dict[str, str] = {}
@@ -61,6 +66,10 @@ def is_named(name: str, text: str) -> bool:
         for first in range(len(words))
         for last in range(first, len(words))
     )
+
+
+def _plurals(form: str) -> tuple[str, ...]:
+    return (f"{form}s", f"{form}es", *([f"{form[:-1]}ies"] if form.endswith("y") else []))
 
 
 def _parts(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ckptedit.concepts.lexicon import Lexicon
-from ckptedit.concepts.names import distinct, normal
+from ckptedit.concepts.names import distinct, normal, one_or_many
 from ckptedit.concepts.templates import NEUTRAL_FRAME
 from ckptedit.errors import BadParam
 from ckptedit.text.encoder import TextEncoder
@@ -57,13 +57,13 @@ def nearest(
         raise BadParam(f"neighbors must be 0 or more, not {count}")
     for target in targets:
         encoder.require_concept(target)
-    names = without(encoder, candidates, targets)
-    if not names or not count:
+    others = without(encoder, candidates, targets)
+    if not others or not count:
         return []
-    cosines = cosine_matrix(encoder, names, targets).amax(dim=1)  # [n]
-    found = [Neighbor(name, float(c)) for name, c in zip(names, cosines, strict=True)]
-    others = [neighbor for neighbor in found if neighbor.cosine <= SYNONYM]
-    return sorted(others, key=lambda neighbor: (-neighbor.cosine, neighbor.concept))[:count]
+    cosines = cosine_matrix(encoder, others, targets).amax(dim=1)  # [n]
+    found = [Neighbor(name, float(c)) for name, c in zip(others, cosines, strict=True)]
+    found = [neighbor for neighbor in found if neighbor.cosine <= SYNONYM]
+    return sorted(found, key=lambda neighbor: (-neighbor.cosine, neighbor.concept))[:count]
 
 
 def without(encoder: TextEncoder, candidates: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -87,11 +87,20 @@ def same_concept(encoder: TextEncoder, a: str, b: str) -> bool:
     return not without(encoder, [a], [b])
 
 
+def mentions(encoder: TextEncoder, text: str, concept: str) -> bool:
+    """Whether a text names a concept: "Grumpy Cat" names "Cat", but not the other way round."""
+    return _holds((normal(text), encoder.tokens(text)), (normal(concept), encoder.tokens(concept)))
+
+
 def _same(a: tuple[str, list[int]], b: tuple[str, list[int]]) -> bool:
     """Of two names in their normal form, and as tokens."""
-    short, long = sorted((a[1], b[1]), key=len)
+    return _holds(a, b) or _holds(b, a)
+
+
+def _holds(text: tuple[str, list[int]], name: tuple[str, list[int]]) -> bool:
+    long, short = text[1], name[1]
     starts = range(len(long) - len(short) + 1) if short else range(0)
-    return a[0] == b[0] or any(long[i : i + len(short)] == short for i in starts)
+    return one_or_many(text[0], name[0]) or any(long[i : i + len(short)] == short for i in starts)
 
 
 def readable(encoder: TextEncoder, known: Lexicon) -> list[str]:

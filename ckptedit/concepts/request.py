@@ -1,14 +1,14 @@
 """What is asked for: from the words of a command to concepts, kinds and anchors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ckptedit.concepts.anchors import default_anchor
 from ckptedit.concepts.kinds import kind_of
-from ckptedit.concepts.lexicon import lexicon_of
+from ckptedit.concepts.lexicon import Lexicon, lexicon_of
 from ckptedit.concepts.names import distinct, normal
-from ckptedit.concepts.neighbors import nearest, same_concept, without
+from ckptedit.concepts.neighbors import mentions, nearest, same_concept, without
 from ckptedit.concepts.spelling import endings, meant, nearly
 from ckptedit.concepts.targets import Target, erased
 from ckptedit.concepts.templates import KINDS, OTHER
@@ -69,16 +69,11 @@ def resolve(
         name, like = next(iter(likes.items()))
         raise BadParam(f"{name!r} is unknown; did you mean {like!r}? Write that, {EXACT}")
     before = erased(ledger)
-    _refuse_overlap(wish, encoder)
+    _refuse_overlap(wish, encoder, lexicon, before)
     kinds = {
         concept: kind_of(concept, encoder, lexicon) if wish.kind == "auto" else wish.kind
         for concept in wish.concepts
     }
-    earlier = tuple(
-        target
-        for target in before
-        if not any(same_concept(encoder, target.concept, concept) for concept in kinds)
-    )
     gone = [*(target.concept for target in before), *kinds]
     known = {kind: without(encoder, lexicon[kind], gone) for kind in KINDS}
     for double in likes.keys() & kinds:
@@ -89,6 +84,18 @@ def resolve(
         usual = family.anchors.of(kind)
         return default_anchor(concept, kind, encoder, lexicon, usual=usual, gone=gone)
 
+    def still(target: Target) -> Target:
+        """An earlier target; its anchor must not be drawn any more if that is erased itself."""
+        others = [name for name in gone if name != target.concept]
+        if not any(mentions(encoder, target.anchor, other) for other in others):
+            return target
+        return replace(target, anchor=anchor(target.concept, target.kind))
+
+    earlier = tuple(
+        still(target)
+        for target in before
+        if not any(mentions(encoder, target.concept, concept) for concept in kinds)
+    )
     targets = tuple(Target(c, k, wish.anchor or anchor(c, k)) for c, k in kinds.items())
     return Request(targets, earlier, retain, companions, wish.notes)
 
@@ -132,11 +139,22 @@ def _what_stays(
     return retain, companions
 
 
-def _refuse_overlap(wish: Wish, encoder: TextEncoder) -> None:
-    """As `settle` does by names, by tokens: what contains a target names it, too."""
-    for concept in wish.concepts:
-        for kept in wish.retain:
-            if same_concept(encoder, concept, kept):
-                raise BadParam(f"{kept!r} cannot be retained: it names the target {concept!r}")
-        if wish.anchor and same_concept(encoder, concept, wish.anchor):
-            raise BadParam(f"the anchor {wish.anchor!r} names the target {concept!r} itself")
+def _refuse_overlap(
+    wish: Wish, encoder: TextEncoder, lexicon: Lexicon, before: Sequence[Target]
+) -> None:
+    """As `settle` does by names, by tokens: what contains a target names it, too.
+
+    A part of its name ("gogh") does as well, unless it is a concept of its own: "Grumpy Cat" may
+    become "Cat".
+    """
+    roles = [(name, f"{name!r} cannot be retained") for name in wish.retain]
+    if wish.anchor:
+        roles.append((wish.anchor, f"the anchor {wish.anchor!r} cannot be drawn"))
+    for name, refused in roles:
+        of_its_own = wish.exact_name or lexicon.kinds_of(name)
+        for concept in wish.concepts:
+            if (mentions if of_its_own else same_concept)(encoder, name, concept):
+                raise BadParam(f"{refused}: it names the target {concept!r}")
+        for target in before:
+            if mentions(encoder, name, target.concept):
+                raise BadParam(f"{refused}: {target.concept!r} was erased before")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from ckptedit.concepts.lexicon import Lexicon, general
-from ckptedit.concepts.names import normal
+from ckptedit.concepts.names import normal, one_or_many
 
 # From this length on, of the shorter one, one edit or two make a name a misspelling of another. Of
 # the 664 names that the general lexicon knows, 16 pairs with three letters are one edit apart (cat,
@@ -56,10 +56,14 @@ def meant(name: str, known: Lexicon, is_word: Callable[[str], bool]) -> str | No
 
 
 def nearly(a: str, b: str) -> bool:
-    """Whether two normal forms are so few edits apart that one is a misspelling of the other."""
+    """Whether two normal forms are so few edits apart that one is a misspelling of the other.
+
+    Or one is the other's plural, however short.
+    """
     shorter = min(len(a), len(b))
     most = (shorter >= ONE) + (shorter >= TWO)
-    return abs(len(a) - len(b)) <= most and 0 < distance(a, b) <= most
+    close = abs(len(a) - len(b)) <= most and 0 < distance(a, b) <= most
+    return close or (a != b and one_or_many(a, b))
 
 
 def distance(a: str, b: str) -> int:

@@ -4,6 +4,7 @@ import pytest
 
 from ckptedit.concepts import general
 from ckptedit.concepts.request import Request, resolve
+from ckptedit.concepts.targets import Target
 from ckptedit.concepts.wish import Wish
 from ckptedit.errors import BadParam
 from ckptedit.families import MINI, SD1
@@ -109,3 +110,53 @@ def test_what_a_target_is_a_misspelling_of_never_stays(trained: TextEncoder) -> 
         assert request.targets[0].concept == concept
         assert len(request.retained) >= 20 and "Van Gogh" not in request.retained
     assert "Monet" in asked(trained, "Manet", neighbors=24, kind="style").retained
+
+
+def test_what_was_erased_before_is_not_rehearsed_as_what_is_erased_by_now(
+    trained: TextEncoder,
+) -> None:
+    """Else "Cat" would be taught to draw the castle that this request takes away."""
+    ledger = [earlier("Cat", "object", "Castle"), earlier("Neon", "style", "photo")]
+    cat, neon = asked(trained, "the castle", ledger=ledger).earlier
+    assert cat.concept == "Cat" and cat.anchor not in ("Castle", "Cat")
+    assert neon == Target("Neon", "style", "photo")
+    later = [*ledger, earlier("Castle", "object", "Rabbit")]
+    cat, _, castle = asked(trained, "Dog", ledger=later).earlier
+    assert cat.anchor not in ("Castle", "Cat", "Dog") and castle.anchor == "Rabbit"
+
+
+def test_a_special_one_may_become_what_it_is_one_of(trained: TextEncoder) -> None:
+    """The cat that Kumari et al. make of their grumpy one."""
+    given = {"kind": "object", "anchor": "Cat", "retain": ["cat"], "exact_name": False}
+    request = asked(trained, "Grumpy Cat", **given)
+    assert request.targets == (Target("Grumpy Cat", "object", "Cat"),)
+    assert request.retain["object"][0] == "cat"
+    with pytest.raises(BadParam, match="names the target 'Cat'"):
+        asked(trained, "Cat", anchor="Grumpy Cat")
+    with pytest.raises(BadParam, match="names the target 'Van Gogh'"):
+        asked(trained, "Van Gogh", anchor="gogh")
+
+
+def test_a_kind_that_was_erased_is_rehearsed_when_one_of_it_is_erased(trained: TextEncoder) -> None:
+    ledger = [earlier("Cat", "object", "Castle")]
+    (cat,) = asked(trained, "Grumpy Cat", kind="object", ledger=ledger).earlier
+    assert cat.concept == "Cat"
+    ledger = [earlier("Grumpy Cat", "object", "Castle")]
+    assert not asked(trained, "Cat", ledger=ledger).earlier
+
+
+@pytest.mark.parametrize("where", ["anchor", "retain"])
+def test_what_names_an_erased_concept_neither_stays_nor_stands_in(
+    trained: TextEncoder, where: str
+) -> None:
+    given = {where: "Grumpy Cat" if where == "anchor" else ["Grumpy Cat"]}
+    with pytest.raises(BadParam, match="'Cat' was erased before"):
+        asked(trained, "Key", ledger=[earlier("Cat", "object", "Castle")], **given)
+
+
+def test_a_plural_is_the_same_concept(trained: TextEncoder) -> None:
+    with pytest.raises(BadParam, match="did you mean 'Cat'"):
+        asked(trained, "Cats")
+    for plural, one in (("Cats", "Cat"), ("Butterflies", "Butterfly")):
+        request = asked(trained, plural, kind="object", exact_name=True, neighbors=24)
+        assert request.targets[0].anchor != one and one not in request.retained
