@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ckptedit.concepts.anchors import MEDIA
-from ckptedit.concepts.names import is_named
+from ckptedit.concepts.names import is_named, normal
 from ckptedit.concepts.request import Names, Request
 from ckptedit.concepts.targets import Target
 from ckptedit.concepts.templates import (
@@ -34,7 +34,7 @@ def pairs(target: Target, companions: Sequence[str]) -> list[Pair]:
     companions: of the other kind; none: prompts that name the target alone
     """
     with_others = prompts_for(target.concept, target.kind, companions) if companions else []
-    if target.kind == "style" and target.anchor.lower() in MEDIA:
+    if target.kind == "style" and normal(target.anchor) in MEDIA:
         plain = [
             fill("a {style} of a {object}", style=target.anchor, object=word)
             for word in (*companions, "something")

@@ -71,7 +71,7 @@ def lexicon_prompts(lexicon: Lexicon) -> list[str]:
         company = lexicon[other]
         for i, concept in enumerate(lexicon[kind]):
             prompts += prompts_for(concept, kind)
-            for j in range(COMPANIONS):
+            for j in range(COMPANIONS if company else 0):
                 step = i * COMPANIONS + j
                 frame = TRAIN_FRAMES[step % len(TRAIN_FRAMES)]
                 prompts += prompts_for(

@@ -104,3 +104,8 @@ def test_held_out_prompts_are_of_their_kind_and_never_trained_on() -> None:
     assert not trained & {*prompts, *held_out(asked.retain, asked)}
     assert not any(is_named("Key", prompt) or is_named("Chalk", prompt) for prompt in prompts)
     assert held_out(NONE, asked) == []
+
+
+def test_a_medium_is_one_in_any_spelling() -> None:
+    plain, article = (pairs(Target("Monet", "style", a), ["cat"]) for a in ("photo", "a Photo"))
+    assert plain[0].anchor == "a photo of a cat" and article[0].anchor == "a Photo of a cat"

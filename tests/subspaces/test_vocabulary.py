@@ -7,7 +7,7 @@ import torch
 from tiny_model import text_config, tiny_tokenizer
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from ckptedit.concepts import Lexicon
+from ckptedit.concepts import Lexicon, prompts_for
 from ckptedit.subspaces import second_moment, vocabulary_moment
 from ckptedit.subspaces import vocabulary as module
 from ckptedit.subspaces.vocabulary import encoder_digest, lexicon_prompts, vocabulary_ids
@@ -71,3 +71,7 @@ def test_another_lexicon_has_another_moment(encoder: TextEncoder, own_cache: Pat
     first = vocabulary_moment(encoder, SMALL_WORLD)
     other = Lexicon(("monet",), ("dog", "tree"))
     assert not torch.equal(vocabulary_moment(encoder, other), first)
+
+
+def test_a_lexicon_of_one_kind_is_read_too() -> None:
+    assert lexicon_prompts(Lexicon(("monet",), ())) == prompts_for("monet", "style")
