@@ -121,7 +121,8 @@ class Model:
     def fingerprint(self) -> str:
         """All that its predictions depend on beside the prompts, for keys of what is kept."""
         computing = (self.device.type, self.half, self.batch, torch.get_num_threads())
-        facts = (self.family.name, self.schedule.prediction, torch.__version__, *computing)
+        own = (self.latent_shape, sorted(self.schedule.config.items()))
+        facts = (self.family.name, *own, torch.__version__, *computing)
         return f"{self.checkpoint.data_sha256()} {facts}"
 
     @property
@@ -135,7 +136,7 @@ def open_model(
     checkpoint: Checkpoint | str | Path,
     *,
     device: str = "cpu",
-    tokenizer: Path | None = None,
+    tokenizer: str | Path | None = None,
     family: Family | None = None,
     precision: str = "auto",
     prediction: str = "auto",
@@ -163,7 +164,7 @@ def open_model(
         found,
         device=where,
         half=half,
-        tokenizer=tokenizer,
+        tokenizer=Path(tokenizer) if tokenizer else None,
         prediction=prediction_of(checkpoint, found, prediction),
     )
 

@@ -25,6 +25,7 @@ from ckptedit.files import Checkpoint, ledger
 from ckptedit.files.cache import digest
 from ckptedit.progress import Track, plan, silent
 from ckptedit.subspaces.subspace import second_moment
+from ckptedit.subspaces.vocabulary import encoder_digest
 from ckptedit.subspaces.words import Words
 
 
@@ -73,8 +74,9 @@ class Job:
 
     def key(self) -> str:
         """The digest of all that the training depends on, but for where its result goes."""
-        facts = (asdict(self.request), self.options.facts(), self.threads)
-        return digest([self.model.fingerprint(), repr(facts)])
+        facts = (asdict(self.request), self.options.facts(), self.threads, asdict(self.lexicon))
+        words = encoder_digest(self.model.text)  # another --tokenizer is another training
+        return digest([self.model.fingerprint(), words, repr(facts)])
 
     def thread_count(self) -> int:
         """Threads of the processor that it computes with."""

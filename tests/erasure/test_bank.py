@@ -6,6 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from ckptedit.concepts.prompts import Pair
 from ckptedit.diffusion import open_model
+from ckptedit.diffusion.schedule import Schedule
 from ckptedit.erasure import bank as module
 from ckptedit.erasure.bank import bank, noise_keys
 from ckptedit.erasure.trained import predict
@@ -82,3 +83,10 @@ def test_every_moment_is_its_own_picture_with_as_much_noise_as_its_timestep_says
     noise = ((found.latents - signal * clean) / spread).flatten(1)
     assert noise.mean(1).abs().max() < 0.3 and (noise.std(1) - 1).abs().max() < 0.2
     assert not torch.equal(noise[0], noise[1])
+
+
+def test_a_bank_is_of_one_schedule_and_one_size(checkpoint, family):
+    model = open_model(checkpoint, family=family)
+    found = model.fingerprint()
+    model.schedule = Schedule(model.schedule.config | {"beta_end": 0.02})
+    assert model.fingerprint() != found

@@ -12,13 +12,17 @@ from safetensors.torch import load_file, save_file
 from tiny_model import SCHEDULER, tiny_modules
 
 from ckptedit import erase
+from ckptedit.concepts import Lexicon
 from ckptedit.concepts.prompts import held_out
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.targets import Target, erased
+from ckptedit.concepts.wish import Wish
 from ckptedit.deltas.change import patched
 from ckptedit.diffusion import open_model
 from ckptedit.erasure import erase as module
 from ckptedit.erasure import memory
+from ckptedit.erasure.job import prepare
+from ckptedit.erasure.options import Options
 from ckptedit.erasure.reading import counted
 from ckptedit.errors import BadCheckpoint, BadParam, WriteFailed
 from ckptedit.families import average_name, kv_weights
@@ -226,3 +230,11 @@ def test_the_words_of_what_was_erased_before_are_protected_too(encoder):
     counting = counted(encoder, request, prompts, "concept")
     assert [row.nonzero().flatten().tolist() for row in counting] == [[4, 5], [4], []]
     assert counted(encoder, request, prompts, "all").all()
+
+
+def test_a_training_with_another_lexicon_is_another(tiny):
+    keys = set()
+    for objects in (("cat", "dog"), ("cat", "dog", "tree")):
+        job = prepare(Checkpoint(tiny), Wish(["van gogh"], "style"), Options(), device="cpu")
+        keys.add(replace(job, lexicon=Lexicon(("monet",), objects)).key())
+    assert len(keys) == 2
