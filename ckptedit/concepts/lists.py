@@ -23,6 +23,11 @@ def listed(words: Sequence[str] | None) -> list[str]:
     return found
 
 
+def one_or_more(words: str | Sequence[str]) -> Sequence[str]:
+    """A name alone as a list of one: a text is a sequence, too, of letters that nobody meant."""
+    return [words] if isinstance(words, str) else words
+
+
 def read_names(path: Path) -> list[str]:
     """The lines of a small UTF-8 file or pipe, without blank ones and comments."""
     try:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ckptedit.diffusion.model import Denoiser, Model, open_model
 from ckptedit.diffusion.noise import noises_for
 from ckptedit.errors import BadParam
+from ckptedit.files import Checkpoint
 from ckptedit.progress import Track, silent
 from ckptedit.text.condition import Condition
 
@@ -20,8 +21,8 @@ DECODED_PIXELS = 2 * 64 * 64
 
 
 def sample(
-    model: Model | str | Path,
-    prompts: Sequence[str],
+    model: Model | Checkpoint | str | Path,
+    prompts: str | Sequence[str],
     *,
     noise: Tensor | None = None,
     steps: int = 20,
@@ -30,7 +31,7 @@ def sample(
 ) -> np.ndarray:
     """Draws one picture per prompt.
 
-    model:    as `open_model` returns it, or the path of a checkpoint
+    model:    as `open_model` returns it, or a checkpoint, opened or its path
     noise:    [n, c, h, w], the latents to start from; default: noise_for(shape, prompt, 0)
     steps:    solver steps, 1 or more; 20 are plenty for this solver
     guidance: of classifier-free guidance, 1 is none; default: the family's
@@ -38,6 +39,7 @@ def sample(
     """
     if not isinstance(model, Model):
         model = open_model(model)
+    prompts = [prompts] if isinstance(prompts, str) else prompts
     latents = sample_latents(
         model, prompts, noise=noise, steps=steps, guidance=guidance, track=track
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ckptedit.concepts.lists import one_or_more
 from ckptedit.concepts.wish import Wish
 from ckptedit.deltas import write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
@@ -22,17 +23,17 @@ from ckptedit.progress import Track, silent
 
 def erase(
     checkpoint: Checkpoint | str | Path,
-    concepts: Sequence[str],
+    concepts: str | Sequence[str],
     output: str | Path | None = None,
     *,
     kind: str = "auto",
     anchor: str = "",
-    retain: Sequence[str] = (),
+    retain: str | Sequence[str] = (),
     neighbors: int = 8,
-    lexicon: Path | None = None,
+    lexicon: str | Path | None = None,
     exact_name: bool = False,
     method: str = DEFAULTS.method,
-    guards: Sequence[str] | None = None,
+    guards: str | Sequence[str] | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None,
     tokens: str = DEFAULTS.tokens,
     steps: int = DEFAULTS.steps,
@@ -44,7 +45,7 @@ def erase(
     device: str = "auto",
     threads: int | None = None,
     prediction: str = "auto",
-    tokenizer: Path | None = None,
+    tokenizer: str | Path | None = None,
     delta: bool = False,
     force: bool = False,
     in_place: bool = False,
@@ -75,7 +76,7 @@ def erase(
             check_space(output, opened.sizes)
     options = Options(
         method=method,
-        guards=guards,
+        guards=None if guards is None else one_or_more(guards),
         params=params or {},
         tokens=tokens,
         steps=steps,
@@ -85,7 +86,15 @@ def erase(
         moments=moments,
         seed=seed,
     )
-    wish = Wish(concepts, kind, anchor, retain, neighbors, lexicon, exact_name)
+    wish = Wish(
+        one_or_more(concepts),
+        kind,
+        anchor,
+        one_or_more(retain),
+        neighbors,
+        Path(lexicon) if lexicon else None,
+        exact_name,
+    )
     job = prepare(
         opened,
         wish,
@@ -93,7 +102,7 @@ def erase(
         device=device,
         threads=threads,
         prediction=prediction,
-        tokenizer=tokenizer,
+        tokenizer=Path(tokenizer) if tokenizer else None,
     )
     if tell:
         tell(job.outlook())

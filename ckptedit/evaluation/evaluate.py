@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ckptedit.concepts.lists import one_or_more
 from ckptedit.concepts.names import normal
 from ckptedit.concepts.targets import erased as targets_of
 from ckptedit.diffusion import choose_threads, noises_for, open_model, sample, threads
@@ -66,8 +67,8 @@ class Drawn:
 def evaluate(
     checkpoint: Checkpoint | str | Path,
     *,
-    erased: Sequence[str] | None = None,
-    retain: Sequence[str] = (),
+    erased: str | Sequence[str] | None = None,
+    retain: str | Sequence[str] = (),
     seeds: int = 1,
     companions: int = 10,
     steps: int = 16,
@@ -83,8 +84,9 @@ def evaluate(
     world = world_of(opened)
     judge = JUDGES[world]()
     shown = {normal(str(word)) for line in opened.ledger for word in line.get("retain", [])}
-    gone = [t.concept for t in targets_of(opened.ledger)] if erased is None else list(erased)
-    suite = plan(gone, retain, judge.styles, judge.objects, companions=companions, seeds=seeds)
+    gone = [t.concept for t in targets_of(opened.ledger)] if erased is None else one_or_more(erased)
+    kept = one_or_more(retain)
+    suite = plan(gone, kept, judge.styles, judge.objects, companions=companions, seeds=seeds)
     cells = suite.cells()
     if not cells:
         raise BadParam("nothing is left to draw: every style or every object is erased")

@@ -78,31 +78,36 @@ class Info:
         return report
 
 
-def info(path: str | Path, *, quick: bool = False, track: Track = silent) -> Info:
+def info(
+    checkpoint: Checkpoint | str | Path, *, quick: bool = False, track: Track = silent
+) -> Info:
     """Describes a checkpoint of any family. Raises BadCheckpoint if it is not one.
 
-    quick: read headers only, so that digests and health are missing
+    checkpoint: an opened one, or its path
+    quick:      read headers only, so that digests and health are missing
     """
-    with Checkpoint(path, partly=True) as checkpoint:
-        family, reason = _family(checkpoint)
-        tensors = tuple(checkpoint.items())
-        infos = tuple(tensor for _, tensor in tensors)
-        return Info(
-            path=str(path),
-            family=family,
-            reason=reason,
-            layout=checkpoint.layout.kind,
-            files=len(checkpoint.sources),
-            tensors=infos,
-            parts=_grouped((_beginning(tensor.name), tensor) for tensor in infos),
-            dtypes=_grouped((tensor.dtype, tensor) for tensor in infos),
-            metadata=checkpoint.metadata,
-            ledger=tuple(checkpoint.ledger),
-            quantised=quantised(checkpoint),
-            health=None if quick else examine(checkpoint, track),
-            notes=tuple(checkpoint.notes),
-            unread=tuple(checkpoint.layout.unread),
-        )
+    if not isinstance(checkpoint, Checkpoint):
+        with Checkpoint(checkpoint, partly=True) as found:
+            return info(found, quick=quick, track=track)
+    family, reason = _family(checkpoint)
+    tensors = tuple(checkpoint.items())
+    infos = tuple(tensor for _, tensor in tensors)
+    return Info(
+        path=str(checkpoint.path),
+        family=family,
+        reason=reason,
+        layout=checkpoint.layout.kind,
+        files=len(checkpoint.sources),
+        tensors=infos,
+        parts=_grouped((_beginning(tensor.name), tensor) for tensor in infos),
+        dtypes=_grouped((tensor.dtype, tensor) for tensor in infos),
+        metadata=checkpoint.metadata,
+        ledger=tuple(checkpoint.ledger),
+        quantised=quantised(checkpoint),
+        health=None if quick else examine(checkpoint, track),
+        notes=tuple(checkpoint.notes),
+        unread=tuple(checkpoint.layout.unread),
+    )
 
 
 def _family(checkpoint: Checkpoint) -> tuple[str, str | None]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ckptedit.concepts.lexicon import lexicon_of
+from ckptedit.concepts.lists import one_or_more
 from ckptedit.concepts.neighbors import Neighbor, nearest, readable
 from ckptedit.concepts.templates import NEUTRAL_FRAME
 from ckptedit.errors import BadCheckpoint, BadParam, Incompatible
@@ -56,12 +57,12 @@ class Cut:
 
 def project(
     checkpoint: Checkpoint | str | Path,
-    concepts: Sequence[str],
+    concepts: str | Sequence[str],
     *,
     neighbors: int = 10,
     tokens: str = "concept",
     cut: Cut = Cut(),
-    tokenizer: Path | None = None,
+    tokenizer: str | Path | None = None,
 ) -> Subspace:
     """Builds the subspace that the concepts' token embeddings span, in several sentences.
 
@@ -76,9 +77,11 @@ def project(
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
     family = detect(checkpoint)
-    encoder = load_text_encoder(checkpoint, family, tokenizer=tokenizer)
+    given = Path(tokenizer) if tokenizer else None
+    encoder = load_text_encoder(checkpoint, family, tokenizer=given)
+    named = one_or_more(concepts)
     return concept_subspace(
-        encoder, concepts, family=family, neighbors=neighbors, tokens=tokens, cut=cut
+        encoder, named, family=family, neighbors=neighbors, tokens=tokens, cut=cut
     )
 
 
