@@ -12,7 +12,7 @@ from ckptedit.concepts.neighbors import mentions, nearest, same_concept, without
 from ckptedit.concepts.spelling import endings, meant, nearly
 from ckptedit.concepts.targets import Target, erased
 from ckptedit.concepts.templates import KINDS, OTHER
-from ckptedit.concepts.wish import EXACT, Wish, settle
+from ckptedit.concepts.wish import Wish, refuse_misspelled, settle
 from ckptedit.errors import BadParam
 from ckptedit.families import Family
 from ckptedit.text.encoder import TextEncoder
@@ -65,9 +65,8 @@ def resolve(
     for name in named:
         encoder.require_concept(name)
     likes = {name: like for name in named if (like := meant(name, lexicon, encoder.is_word))}
-    if likes and not wish.exact_name:
-        name, like = next(iter(likes.items()))
-        raise BadParam(f"{name!r} is unknown; did you mean {like!r}? Write that, {EXACT}")
+    if not wish.exact_name:
+        refuse_misspelled(likes)
     before = erased(ledger)
     _refuse_overlap(wish, encoder, lexicon, before)
     kinds = {

@@ -8,7 +8,7 @@ from typing import Any
 from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.concepts.lists import name_of
 from ckptedit.concepts.names import distinct, normal
-from ckptedit.concepts.spelling import respelled
+from ckptedit.concepts.spelling import meant, respelled
 from ckptedit.concepts.targets import erased
 from ckptedit.concepts.templates import require_kind
 from ckptedit.errors import BadParam
@@ -67,9 +67,18 @@ def settle(wish: Wish, known: Lexicon, ledger: Sequence[Mapping[str, Any]]) -> W
     )
     if not settled.concepts:
         raise BadParam("name at least one concept to erase")
+    if not wish.exact_name:  # a single word may be a word: the tokenizer is asked, later
+        likes = {name: meant(name, known, lambda _: True) for name in spelled.values()}
+        refuse_misspelled({name: like for name, like in likes.items() if like})
     _refuse_wrong_kind(settled, known)
     _refuse_overlap(settled, [target.concept for target in erased(ledger)])
     return settled
+
+
+def refuse_misspelled(likes: Mapping[str, str]) -> None:
+    """Raises BadParam if there is a name in `likes`, with the one that was probably meant."""
+    for name, like in likes.items():
+        raise BadParam(f"{name!r} is unknown; did you mean {like!r}? Write that, {EXACT}")
 
 
 def _refuse_no_name(name: str, exact: bool) -> None:

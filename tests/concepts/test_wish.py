@@ -25,6 +25,7 @@ REFUSED = {
     "stands in for itself": (Wish(["Van Gogh"], anchor="vangogh"), "the target 'Van Gogh' itself"),
     "retained, but gone": (Wish(["Neon"], retain=["Castle"]), "'the castle' was erased before"),
     "stands in, but gone": (Wish(["Cat"], anchor="CASTLE"), "'the castle' was erased before"),
+    "a misspelling": (Wish(["Neon"], anchor="Van Gough"), "did you mean 'Van Gogh'"),
     "no text": (Wish(["Ne\udc80on"]), "no text"),
 }
 
