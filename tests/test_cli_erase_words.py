@@ -38,6 +38,7 @@ def erase(base: Path, *options: object) -> Result:
         (["--concept", "Van Gough"], "did you mean 'Van Gogh'?"),
         (["--concept", "Neon", "--retain", "Castel"], "did you mean 'Castle'?"),
         (["--concept", "Neon, Monet"], "repeat the option ('Neon', 'Monet')"),
+        (["--concept", "Neon", "--guard", "none", "--guard", "distill"], "no guard at all"),
         (["--concept", "Cat"], "'Cat' is of kind object, by the lexicon, not style"),
         (["--concept", "Neon", "--retain", "the NEON"], "names the target 'Neon'"),
         (["--concept", "@nowhere"], "cannot read the list nowhere: no such file"),

@@ -202,6 +202,8 @@ def resolve(method: str, guard: Strings, param: Strings, **given: Any) -> dict[s
     from ckptedit.erasure.options import Options, assigned
     from ckptedit.params import assignments
 
+    if guard and NONE in guard and set(guard) != {NONE}:
+        raise BadParam(f"--guard {NONE} means no guard at all; leave it out, or the others")
     guards = tuple(dict.fromkeys(name for name in guard if name != NONE)) if guard else None
     in_use = Options(method=method, guards=guards).guarded_by
     params = assigned(assignments(param or ()), method, in_use)

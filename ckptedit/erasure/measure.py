@@ -1,17 +1,15 @@
 """What an edit of the K/V weights did, on prompts that nothing was built from."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ckptedit.deltas.change import Dense, LowRank, patched
+from ckptedit.deltas.change import patched
+from ckptedit.erasure.method import Edits
 from ckptedit.files import Checkpoint, decode
 from ckptedit.subspaces.subspace import second_moment
-
-Edits = Mapping[str, LowRank | Dense]  # name -> the change of that tensor, edited less base
 
 
 @dataclass(frozen=True)
