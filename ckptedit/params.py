@@ -1,21 +1,84 @@
 """`density=0.2` as typed keyword arguments: a function's own signature is the schema.
 
 Names, types and defaults of a method's hyperparameters are declared once, as its keyword-only
-parameters. Understood are float, int, str, bool, Literal choices, and `X | None`.
+parameters. Understood are float, int, str, bool, Literal choices, and `X | None`; with
+`Annotated[X, Within("(0, 1]"), "what it is"]` also a range, which is checked, and a meaning.
 """
 
 import inspect
 import re
 import types
 from collections.abc import Callable, Iterable, Mapping
-from math import isfinite
-from typing import Any, Literal, Union, get_args, get_origin
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from ckptedit.errors import BadParam
 
 NUMBER = re.compile(r"[-+]?([0-9.]+([eE][-+]?[0-9]+)?|inf|nan)")  # Python would take 1_0 and ٣, too
 LONGEST = 80  # characters of a value that are shown
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+
+
+@dataclass(frozen=True)
+class Within:
+    """An interval as mathematics writes it, "(0, 1]": a bracket holds its end, a parenthesis does
+    not; "inf" is no end at all."""
+
+    interval: str
+
+    def __contains__(self, value: float) -> bool:
+        low, high = self._ends()
+        above = value >= low if self.interval[0] == "[" else value > low
+        return above and (value <= high if self.interval[-1] == "]" else value < high)
+
+    def __str__(self) -> str:
+        """As a sentence ends: "must be in (0, 1]", "must be above 0", "must be 1 or more"."""
+        low, high = self._ends()
+        if high < inf:
+            return f"in {self.interval}"
+        return f"{low:g} or more" if self.interval[0] == "[" else f"above {low:g}"
+
+    def _ends(self) -> tuple[float, float]:
+        low, high = self.interval[1:-1].split(",")
+        return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A hyperparameter as a user reads of it; choices: "", a range, or the words to choose from."""
+
+    name: str
+    default: Any
+    choices: str
+    meaning: str
+
+
+def explained(function: Callable[..., Any]) -> list[Explained]:
+    """The hyperparameters of a function or class, in order, as their annotations explain them."""
+    found = []
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            bare, notes = _notes(parameter.annotation)
+            meaning = next((note for note in notes if isinstance(note, str)), "")
+            found.append(Explained(name, parameter.default, _choices(bare, notes), meaning))
+    return found
+
+
+def _notes(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A hint without its notes, and the notes."""
+    if get_origin(hint) is not Annotated:
+        return hint, ()
+    bare, *notes = get_args(hint)
+    return bare, tuple(notes)
+
+
+def _choices(hint: Any, notes: Iterable[Any]) -> str:
+    if get_origin(hint) is Literal:
+        return ", ".join(map(str, get_args(hint)))
+    if hint is bool:
+        return "true, false"
+    return ", ".join(str(note) for note in notes if isinstance(note, Within))
 
 
 def hyperparameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -66,6 +129,13 @@ def typed(function: Callable[..., Any], given: Mapping[str, Any], what: str) -> 
 
 def convert(value: Any, hint: Any, name: str) -> Any:
     """A value, perhaps as text, as the type that a hint names."""
+    if get_origin(hint) is Annotated:
+        bare, notes = _notes(hint)
+        found = convert(value, bare, name)
+        for note in notes:
+            if isinstance(note, Within) and found is not None and found not in note:
+                raise BadParam(f"{name} must be {note}, got {_shown(found)}")
+        return found
     if get_origin(hint) in (Union, types.UnionType):
         options = [option for option in get_args(hint) if option is not type(None)]
         if len(options) < len(get_args(hint)) and value in (None, "none", "None"):

@@ -1,14 +1,14 @@
 """NAME=VALUE of a hyperparameter: a value of its type, or one line."""
 
 from math import isfinite
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ckptedit.errors import BadParam
-from ckptedit.params import assignments, convert, defaults, typed
+from ckptedit.params import Within, assignments, convert, defaults, explained, typed
 
 
 def method(x: int, *, share: float = 0.5, rank: int | None = None, sign: bool = True,
@@ -84,3 +84,34 @@ def test_a_name_that_is_given_twice_is_refused_on_one_line() -> None:
     with pytest.raises(BadParam, match="is given twice: 1 and 2") as caught:
         assignments(["\x1b[2J=1", "\x1b[2J=2"])
     assert str(caught.value).isprintable()
+
+
+def ranged(*, share: Annotated[float, Within("(0, 1]"), "of the whole"] = 0.5,
+           rank: Annotated[int | None, Within("[1, inf)")] = None) -> None:  # fmt: skip
+    """A function that says within what its hyperparameters lie."""
+
+
+@pytest.mark.parametrize("given", [{"share": 1}, {"share": "1e-9"}, {"rank": 1}, {"rank": "none"}])
+def test_what_lies_within_the_declared_range_is_taken(given: dict[str, Any]) -> None:
+    assert typed(ranged, given, "it").keys() == given.keys()
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"share": "0"}, "share must be in (0, 1], got 0.0"),
+        ({"share": 1.01}, "share must be in (0, 1], got 1.01"),
+        ({"rank": 0}, "rank must be 1 or more, got 0"),
+    ],
+)
+def test_what_lies_outside_is_refused_with_the_range(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadParam) as caught:
+        typed(ranged, given, "it")
+    assert str(caught.value) == said
+
+
+def test_a_hyperparameter_explains_itself() -> None:
+    share, rank = explained(ranged)
+    assert (share.name, share.default) == ("share", 0.5)
+    assert (share.choices, share.meaning) == ("in (0, 1]", "of the whole")
+    assert (rank.choices, rank.meaning) == ("1 or more", "")

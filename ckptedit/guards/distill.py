@@ -7,23 +7,30 @@ the plain mean square, whatever the objective: it is zero before the first step.
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from torch import Generator, Tensor
 from torch.nn import Parameter
 from torch.nn.functional import mse_loss
 
-from ckptedit.errors import BadParam
 from ckptedit.guards.guard import Guard, Setting
+from ckptedit.params import Within
 
 
 class Distill(Guard):
-    """weight: of the retained half of a batch against the half that erases, above 0."""
+    """Mean squared distance of the student to what the frozen model said of retained prompts."""
 
     asks = ("retained",)
 
-    def __init__(self, *, weight: float = 1.0) -> None:
-        if not weight > 0:
-            raise BadParam(f"weight must be above 0, got {weight}")
+    def __init__(
+        self,
+        *,
+        weight: Annotated[
+            float,
+            Within("(0, inf)"),
+            "of the half that is retained against the half that erases",
+        ] = 1.0,
+    ) -> None:
         self.weight = weight
 
     def start(self, weights: Mapping[str, Parameter], setting: Setting) -> None:

@@ -12,6 +12,7 @@ decomposition, not softened by a ridge.
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -19,17 +20,22 @@ from torch.nn import Parameter
 
 from ckptedit.errors import BadParam
 from ckptedit.guards.guard import Guard, Setting
+from ckptedit.params import Within
 from ckptedit.subspaces.subspace import protected_basis
 
 
 class GradProjHard(Guard):
-    """energy: share of the retained tokens' energy to protect, in (0, 1]."""
+    """W moves outside the principal subspace of what is retained, and nowhere else."""
 
     more_room = "protect less of it (-p energy=0.8), or use --guard gradproj:soft"
 
-    def __init__(self, *, energy: float = 0.95) -> None:
-        if not 0 < energy <= 1:
-            raise BadParam(f"energy must be in (0, 1], got {energy}")
+    def __init__(
+        self,
+        *,
+        energy: Annotated[
+            float, Within("(0, 1]"), "share of the retained tokens' energy to protect"
+        ] = 0.95,
+    ) -> None:
         self.energy = energy
 
     def start(self, weights: Mapping[str, Parameter], setting: Setting) -> Tensor:

@@ -8,13 +8,14 @@ against the other, as Fisher's discriminant does. The delta has the rank of Q by
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from ckptedit.errors import BadParam
 from ckptedit.guards.guard import Guard, Setting
+from ckptedit.params import Within
 from ckptedit.subspaces.subspace import second_moment, soft_directions
 
 # As measured on mini. A larger ridge gives the target more room with less drift, and reaches more
@@ -25,17 +26,22 @@ RIDGES = {"style": 1e-3, "object": 3e-2, "mixed": 3e-2}
 
 
 class GradProjSoft(Guard):
-    """rank: directions to write in, 1 or more; ridge: share of the average energy of a direction
-    that is added to each, above 0; None: by the kind of the target, from RIDGES."""
+    """W moves in a few directions, fixed before the first step."""
 
     asks = ("general",)
     more_room = "raise the ridge (-p ridge=0.03)"
 
-    def __init__(self, *, rank: int = 4, ridge: float | None = None) -> None:
-        if rank < 1:
-            raise BadParam(f"rank must be 1 or more, got {rank}")
-        if ridge is not None and not ridge > 0:
-            raise BadParam(f"ridge must be above 0, got {ridge}")
+    def __init__(
+        self,
+        *,
+        rank: Annotated[int, Within("[1, inf)"), "directions to write in"] = 4,
+        ridge: Annotated[
+            float | None,
+            Within("(0, inf)"),
+            "share of the average energy of a direction that is added to each; "
+            "none: by the kind of the target",
+        ] = None,
+    ) -> None:
         self.rank = rank
         self.ridge = ridge
 

@@ -1,6 +1,7 @@
 """A new method is one file and one line: the file is this one, and the line is added for it."""
 
 import json
+from typing import Annotated
 
 import pytest
 import torch
@@ -13,17 +14,15 @@ from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.method import Method, Solution
 from ckptedit.erasure.objectives import OBJECTIVES
 from ckptedit.erasure.objectives.objective import Objective
-from ckptedit.errors import BadParam
 from ckptedit.guards import GUARDS
 from ckptedit.guards.guard import Guard
+from ckptedit.params import Within
 
 
 class Rehearse(Guard):
     """Wants the bank of retained prompts, and keeps a count from step to step."""
 
-    def __init__(self, *, weight: float = 2.0) -> None:
-        if weight < 0:
-            raise BadParam(f"weight must be 0 or more, got {weight}")
+    def __init__(self, *, weight: Annotated[float, Within("[0, inf)"), "of it"] = 2.0) -> None:
         self.weight = weight
 
     def start(self, weights, setting):

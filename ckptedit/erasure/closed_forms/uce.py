@@ -12,6 +12,7 @@ is solved for all, in float64, and the change stays in the factors that it has b
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -20,21 +21,20 @@ from ckptedit.concepts.request import Request
 from ckptedit.deltas.change import compact
 from ckptedit.diffusion import Model
 from ckptedit.erasure.method import Method, Solution
-from ckptedit.errors import BadParam
+from ckptedit.params import Within
 from ckptedit.subspaces.words import Words
 
 
 class UCE(Method):
-    """erase: e, weight of the targets, above 0; preserve: p, of what stays, 0 or more; ridge: λ, of
-    staying where it was, above 0. The defaults are the paper's."""
+    """One linear system for all weights; the defaults are the paper's."""
 
-    def __init__(self, *, erase: float = 1.0, preserve: float = 1.0, ridge: float = 0.5) -> None:
-        if not erase > 0:
-            raise BadParam(f"erase must be above 0, got {erase}")
-        if preserve < 0:
-            raise BadParam(f"preserve must be 0 or more, got {preserve}")
-        if not ridge > 0:
-            raise BadParam(f"ridge must be above 0, got {ridge}")
+    def __init__(
+        self,
+        *,
+        erase: Annotated[float, Within("(0, inf)"), "e, weight of the targets"] = 1.0,
+        preserve: Annotated[float, Within("[0, inf)"), "p, of what stays"] = 1.0,
+        ridge: Annotated[float, Within("(0, inf)"), "λ, of staying where it was"] = 0.5,
+    ) -> None:
         self.erase, self.preserve, self.ridge = erase, preserve, ridge
 
     def solve(
