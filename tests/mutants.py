@@ -43,8 +43,8 @@ MUTANTS = (
     Mutant(
         "the teacher reads the target's prompt, so nothing is ever unlearned",
         "erasure/bank.py",
-        "told = model.text.encode([pair.anchor for pair in chosen])",
-        "told = model.text.encode([pair.prompt for pair in chosen])",
+        "seen(anchors),",
+        "seen(prompts),",
         BANK,
     ),
     Mutant(
@@ -57,8 +57,8 @@ MUTANTS = (
     Mutant(
         "distillation rehearses the target",
         "guards/distill.py",
-        "setting.retained()",
-        "setting.targets()",
+        "setting.moments(RETAINED)",
+        'setting.moments(RETAINED._replace(of="targets"))',
         LAWS,
     ),
     Mutant(
@@ -106,8 +106,8 @@ MUTANTS = (
     Mutant(
         "the gradient is not confined",
         "erasure/confined.py",
-        "self.amount.grad = gradient if self.directions is None else gradient @ self.directions",
-        "self.amount.grad = -gradient if self.directions is None else -gradient @ self.directions",
+        "self.amount.grad = self.reachable(self.hand_over())",
+        "self.amount.grad = -self.reachable(self.hand_over())",
         TRAINING,
     ),
     Mutant(
@@ -119,9 +119,9 @@ MUTANTS = (
     ),
     Mutant(
         "the hard projection writes into what it protects",
-        "guards/gradproj_hard.py",
-        "return full[:, len(basis) :].float()",
-        "return full[:, : len(basis)].float()",
+        "guards/guard.py",
+        "return right[rank:].mT.float()",
+        "return right[:rank].mT.float()",
         LAWS,
     ),
     Mutant(
@@ -225,15 +225,15 @@ MUTANTS = (
     Mutant(
         "pictures of one anchor all have the same noise",
         "erasure/bank.py",
-        "met[anchor] += 1",
-        "met[anchor] += 0",
+        "met[prompt] += 1",
+        "met[prompt] += 0",
         BANK,
     ),
     Mutant(
         "the objective trains on what must stay",
         "erasure/objectives/conabl.py",
-        "setting.targets()",
-        "setting.retained()",
+        "setting.moments(TARGETS)",
+        'setting.moments(TARGETS._replace(of="retained"))',
         f"{LAWS} {OBJECTIVES} tests/erasure",
     ),
     Mutant(
@@ -267,21 +267,21 @@ MUTANTS = (
     Mutant(
         "moments and prompts of a bank are out of step",
         "erasure/bank.py",
-        ".repeat_interleave(moments, 0)",
-        ".repeat(moments, 1, 1, 1)",
+        "clean = clean.repeat_interleave(moments, 0)",
+        "clean = clean.repeat(moments, 1, 1, 1)",
         BANK,
     ),
     Mutant(
         "the pictures of a bank are hardly noised",
         "erasure/bank.py",
-        "model.schedule.add_noise(clean, added, t)",
-        "model.schedule.add_noise(clean, added, 0 * t)",
+        "model.schedule.add_noise(clean, noise, t)",
+        "model.schedule.add_noise(clean, noise, 0 * t)",
         BANK,
     ),
     Mutant(
         "what a guard changes of the gradients never happens",
         "erasure/train.py",
-        "            guard.after_backward()\n",
+        "            stage.after_backward()\n",
         "            pass\n",
         LAWS,
     ),
@@ -295,8 +295,8 @@ MUTANTS = (
     Mutant(
         "the hard projection protects all positions, whatever is asked",
         "guards/gradproj_hard.py",
-        "setting.retain[setting.keep]",
-        "setting.retain.flatten(0, 1)",
+        "reading.retain[reading.keep]",
+        "reading.retain.flatten(0, 1)",
         LAWS,
     ),
     Mutant(

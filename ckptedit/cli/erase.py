@@ -82,6 +82,23 @@ def erase(
             autocompletion=one_of(*OBJECTIVES, *CLOSED_FORMS),
         ),
     ] = DEFAULT,
+    params: Annotated[
+        str | None,
+        Option(
+            "--params",
+            metavar="k|v|kv",
+            help="Which weights to edit; default: the method's own.",
+            autocompletion=one_of("kv", "k", "v"),
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            help="A closed form to start a training from; default: none.",
+            autocompletion=one_of(*CLOSED_FORMS),
+        ),
+    ] = None,
     guard: Annotated[
         Strings,
         Option(
@@ -102,6 +119,9 @@ def erase(
     steps: Annotated[int | None, Option(metavar="N", help="Training steps; default: 150.")] = None,
     lr: Annotated[
         float | None, Option(metavar="X", help="Learning rate of Adam; default: 0.0005.")
+    ] = None,
+    clip: Annotated[
+        float | None, Option(metavar="X", help="Largest norm of a step's gradient; default: any.")
     ] = None,
     batch: Annotated[
         int | None, Option(metavar="N", help="Moments of denoising in a step; default: 16.")
@@ -156,7 +176,10 @@ def erase(
     check_output(target, [opened], **may)  # before torch is imported: a mistake shows at once
     look_over(opened, Wish(concepts, **wish), method=method, prediction=prediction)
 
-    numbers = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures, "seed": seed}
+    given = {
+        "roles": params, "init": init, "steps": steps, "lr": lr, "clip": clip, "batch": batch,
+        "pictures": pictures, "seed": seed,
+    }  # fmt: skip
     with progress(quiet) as track:
         track.begin(LOADING)
         from ckptedit.erasure.erase import erase as run
@@ -165,7 +188,7 @@ def erase(
             opened, concepts, target, tokens=tokens, device=device, threads=threads, resume=resume,
             prediction=prediction, tokenizer=tokenizer, delta=delta, track=track,
             tell=teller(target, dry_run, json, track, quiet),
-            **wish, **resolve(method, guard, param, **numbers), **may,
+            **wish, **resolve(method, guard, param, **given), **may,
         )  # fmt: skip
     say(*summary(erasure), quiet=quiet)
     if target != "-":
@@ -205,7 +228,7 @@ def resolve(method: str, guard: Strings, param: Strings, **given: Any) -> dict[s
     if guard and NONE in guard and set(guard) != {NONE}:
         raise BadParam(f"--guard {NONE} means no guard at all; leave it out, or the others")
     guards = tuple(dict.fromkeys(name for name in guard if name != NONE)) if guard else None
-    in_use = Options(method=method, guards=guards).guarded_by
-    params = assigned(assignments(param or ()), method, in_use)
+    in_use = Options(method=method, guards=guards, init=given.get("init")).owners
+    params = assigned(assignments(param or ()), in_use)
     known = {name: value for name, value in given.items() if value is not None}
     return {"method": method, "guards": guards, "params": params, **known}

@@ -39,7 +39,8 @@ def _how(options: "Options") -> str:
     if not options.trained:
         return f"by {options.method}"
     in_use = ", ".join(options.guarded_by) or "no guard"
-    return f"{options.method}, {options.steps} steps under {in_use}"
+    begun = f"{options.init}, then " if options.init else ""
+    return f"{begun}{options.method}, {options.steps} steps under {in_use}"
 
 
 def _asked(request: "Request", options: "Options") -> dict[str, Any]:
@@ -51,6 +52,8 @@ def _asked(request: "Request", options: "Options") -> dict[str, Any]:
         "anchors": [target.anchor for target in request.targets],
         "retain": list(request.retained),
         "method": options.method,
+        "params": options.edited,
+        "init": options.init,
         "guards": list(options.guarded_by),
         "steps": options.steps if options.trained else 0,
         "seed": options.seed,

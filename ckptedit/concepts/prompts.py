@@ -1,7 +1,7 @@
 """The prompts of a request: to train away, to leave as they are, and only to measure with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ckptedit.concepts.anchors import MEDIA
 from ckptedit.concepts.names import is_named, normal
@@ -22,10 +22,14 @@ PLAIN = ("", "a painting", "a photo")  # prompts that no edit may change
 
 @dataclass(frozen=True)
 class Pair:
-    """What the student reads, and what the teacher reads at the same moment."""
+    """What the student reads, and what the teacher reads at the same moment.
+
+    which: the target that the prompt is of, counted from 0
+    """
 
     prompt: str
     anchor: str
+    which: int = 0
 
 
 def pairs(target: Target, companions: Sequence[str]) -> list[Pair]:
@@ -52,7 +56,11 @@ def pairs(target: Target, companions: Sequence[str]) -> list[Pair]:
 def wanted_pairs(request: Request) -> list[Pair]:
     """The pairs of all targets, each with the companions of its kind."""
     companions = request.companions
-    return [p for target in request.targets for p in pairs(target, companions[OTHER[target.kind]])]
+    return [
+        replace(pair, which=which)
+        for which, target in enumerate(request.targets)
+        for pair in pairs(target, companions[OTHER[target.kind]])
+    ]
 
 
 def retained_pairs(request: Request) -> list[Pair]:

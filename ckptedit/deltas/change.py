@@ -91,6 +91,16 @@ def compact(up: NDArray[Any], down: NDArray[Any]) -> LowRank | Dense:
     return Dense(np.asarray(up.astype(np.float64) @ down.astype(np.float64), np.float32))
 
 
+def total(first: LowRank | Dense, second: LowRank | Dense) -> LowRank | Dense:
+    """Two changes of one tensor [out, in], as one."""
+    if isinstance(first, LowRank) and isinstance(second, LowRank):
+        up = np.hstack([first.scale * first.up, second.scale * second.up])
+        return compact(up, np.vstack([first.down, second.down]))
+    out, width = first.shape
+    both = first.stretch(0, out * width) + second.stretch(0, out * width)
+    return Dense(both.astype(np.float32).reshape(out, width))
+
+
 def digest(raw: Bytes) -> str:
     """sha256 of stored bytes, hex."""
     return hashlib.sha256(raw.data).hexdigest()

@@ -1,11 +1,34 @@
 """Moments of denoising: what a training step shows to the model, and what it should see there."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from ckptedit.text.condition import Condition
+
+EMPTY, OWN = "empty", "own"  # views
+
+
+class Want(NamedTuple):
+    """Which moments a training asks for.
+
+    of:     prompts of the targets, each with its anchor's, or retained ones, which are their own
+            anchors (earlier targets but for)
+    states: what is noised: pictures that the model draws for the anchor's prompt or for the
+            prompt's "own", each at random timesteps; "path": points of the solver's way to the
+            latter, which no noise was added to
+    views:  what the frozen model is asked beside the anchor's prompt: OWN, EMPTY
+    """
+
+    of: Literal["targets", "retained"]
+    states: Literal["anchor", "own", "path"] = "anchor"
+    views: tuple[str, ...] = ()
+
+
+TARGETS, RETAINED = Want("targets"), Want("retained")
 
 
 @dataclass(frozen=True)
@@ -14,18 +37,37 @@ class Moments:
 
     latents [n, c, h, w]; t [n] in 0..999; text: of the n prompts that the student reads;
     aim [n, c, h, w] float32: the frozen model's prediction under the prompt that the student's
-    should be drawn as. All on one device.
+    should be drawn as, its anchor's; told: that prompt;
+    noise [n, c, h, w]: what is in the latents, so that latents = sqrt(a) clean + sqrt(1 - a) noise;
+    which [n]: the target or retained concept that a prompt is of, counted from 0;
+    views: OWN, EMPTY -> the frozen model's prediction under the prompt itself, and under none.
+    All on one device.
     """
 
     latents: Tensor
     t: Tensor
     text: Condition
     aim: Tensor
+    told: Condition
+    noise: Tensor
+    which: Tensor
+    views: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.latents)
 
+    def __getitem__(self, rows: Tensor) -> "Moments":
+        return Moments(
+            self.latents[rows],
+            self.t[rows],
+            self.text[rows],
+            self.aim[rows],
+            self.told[rows],
+            self.noise[rows],
+            self.which[rows],
+            {name: view[rows] for name, view in self.views.items()},
+        )
+
     def pick(self, size: int, rng: Generator) -> "Moments":
         """`size` of them at random (drawn on the CPU)."""
-        chosen = torch.randint(len(self), (size,), generator=rng).to(self.t.device)
-        return Moments(self.latents[chosen], self.t[chosen], self.text[chosen], self.aim[chosen])
+        return self[torch.randint(len(self), (size,), generator=rng).to(self.t.device)]

@@ -1,6 +1,6 @@
 """Prompts and noise to pictures, in batches, with classifier-free guidance."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from ckptedit.text.condition import Condition
 # of the latents that the VAE decodes at once: 2 of SD1 or 32 of mini. Its widest layers hold 128
 # numbers for each of a picture's pixels, 64 to a latent's one: 0.3 GB for a picture of SD1.
 DECODED_PIXELS = 2 * 64 * 64
+
+Watch = Callable[[int, Tensor], None]  # a timestep and the latents there, [b, c, h, w]
 
 
 def sample(
@@ -54,9 +56,13 @@ def sample_latents(
     noise: Tensor | None = None,
     steps: int = 20,
     guidance: float | None = None,
+    watch: Watch | None = None,
     track: Track = silent,
 ) -> Tensor:
-    """As `sample`, but returns latents [n, c, h, w], float32 on the CPU, as the UNet has them."""
+    """As `sample`, but returns latents [n, c, h, w], float32 on the CPU, as the UNet has them.
+
+    watch: is shown what each step of the solver starts from, batch after batch
+    """
     if not prompts:
         raise BadParam("no prompts to sample")
     if noise is None:
@@ -71,7 +77,7 @@ def sample_latents(
     for row, start in track(batches, "sampling"):
         empty, text = read[:1].repeat(len(row)), read[row.to(model.device)]
         with model.autocast():
-            end = solve(model.denoiser, start.to(model.device), empty, text, steps, scale)
+            end = solve(model.denoiser, start.to(model.device), empty, text, steps, scale, watch)
         done.append(end.cpu())
     return torch.cat(done)
 
@@ -83,6 +89,7 @@ def solve(
     text: Condition,
     steps: int,
     guidance: float,
+    watch: Watch | None = None,
 ) -> Tensor:
     """Integrates noise [b, c, h, w] to latents by DPM-Solver++(2M).
 
@@ -96,6 +103,8 @@ def solve(
     both = Condition.join([empty, text]) if guidance != 1 else text
     latents = latents * solver.init_noise_sigma
     for t in solver.timesteps:
+        if watch:
+            watch(int(t), latents)
         doubled = torch.cat([latents, latents]) if guidance != 1 else latents
         noise = denoiser(doubled, t.expand(len(doubled)).to(latents.device), both).float()
         if guidance != 1:

@@ -1,12 +1,12 @@
 """The bank: all that does not change while an erasure trains, computed once and kept on disk.
 
 Latents that the model itself draws for a prompt, noised to random timesteps, with the embeddings
-that the student will read and the frozen teacher's predictions that it shall match. A training step
+that the student will read and the frozen model's predictions that it shall match. A training step
 then costs one forward and one backward pass of the UNet.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,12 +14,15 @@ from torch import Tensor
 
 from ckptedit.concepts.prompts import Pair
 from ckptedit.diffusion import Model, noises_for, sample_latents
-from ckptedit.diffusion.moments import Moments
+from ckptedit.diffusion.moments import EMPTY, TARGETS, Moments, Want
 from ckptedit.files.cache import cached, digest
 from ckptedit.progress import Track, silent
 
 SAMPLING_STEPS = 12
-VERSION = "1"  # of the recipe below; part of the cache's key
+PATH_GUIDANCE = 3.0  # of the way to a picture, as Gandikota et al. 2023 draw it
+VERSION = "2"  # of the recipe below; part of the cache's key
+
+States = Mapping[str, Tensor]  # "latents", "t" and "noise" of a bank
 
 
 @torch.no_grad()
@@ -27,6 +30,7 @@ def bank(
     model: Model,
     pairs: Sequence[Pair],
     *,
+    want: Want = TARGETS,
     pictures: int,
     moments: int,
     seed: int,
@@ -41,51 +45,121 @@ def bank(
     rounds = -(-pictures // len(pairs))
     order = torch.cat([torch.randperm(len(pairs), generator=rng) for _ in range(rounds)])
     chosen = [pairs[int(i)] for i in order[:pictures]]
+    prompts, anchors = [pair.prompt for pair in chosen], [pair.anchor for pair in chosen]
+    drawn = anchors if want.states == "anchor" else prompts
+    if want.states == "path":
+        moments = min(moments, SAMPLING_STEPS)
 
-    def make() -> dict[str, np.ndarray]:
-        noise = noises_for(model.latent_shape, noise_keys([pair.anchor for pair in chosen], seed))
-        clean = sample_latents(
-            model, [p.anchor for p in chosen], noise=noise, steps=SAMPLING_STEPS, track=track
-        ).repeat_interleave(moments, 0)
-        t = torch.randint(model.schedule.timesteps, (len(clean),), generator=rng)
-        added = torch.randn(clean.shape, generator=rng)
-        latents = model.schedule.add_noise(clean, added, t)
-        made = {"latents": latents, "t": t, "aim": teach(model, chosen, latents, t, track)}
-        return {name: tensor.numpy() for name, tensor in made.items()}
+    def make() -> States:
+        if want.states == "path":
+            return along_the_path(model, drawn, moments=moments, seed=seed, track=track)
+        return noised(model, drawn, moments=moments, seed=seed, rng=rng, track=track)
 
-    words = [text for pair in chosen for text in (pair.prompt, pair.anchor)]
-    numbers = [pictures, moments, seed, SAMPLING_STEPS]
-    tokens = model.text.pad(words)[0].cpu().numpy()
-    key = digest([VERSION, model.fingerprint(), str(numbers), *words, tokens])
-    kept = cached("bank", key, make)
-    found = {name: torch.from_numpy(array).to(model.device) for name, array in kept.items()}
-    read = model.text.encode([pair.prompt for pair in chosen]).condition.repeat(moments)
-    return Moments(found["latents"], found["t"], read, found["aim"])
+    numbers = str([VERSION, want.states, pictures, moments, seed, SAMPLING_STEPS])
+    states = _kept(model, [numbers, *drawn], make)
+
+    def seen(told: Sequence[str]) -> Tensor:
+        def ask() -> States:
+            return {"aim": teach(model, told, states["latents"], states["t"], track)}
+
+        return _kept(model, [numbers, *drawn, "", *told], ask)["aim"]
+
+    views = {view: seen([""] * len(chosen) if view == EMPTY else prompts) for view in want.views}
+    which = torch.tensor([pair.which for pair in chosen]).repeat_interleave(moments)
+    return Moments(
+        states["latents"],
+        states["t"],
+        model.text.encode(prompts).condition.repeat(moments),
+        seen(anchors),
+        model.text.encode(anchors).condition.repeat(moments),
+        states["noise"],
+        which.to(model.device),
+        views,
+    )
 
 
-def teach(model: Model, chosen: Sequence[Pair], latents: Tensor, t: Tensor, track: Track) -> Tensor:
-    """The model's predictions under the anchors' prompts: [n, c, h, w] float32 on the CPU.
+def _kept(model: Model, words: Sequence[str], make: Callable[[], States]) -> States:
+    """What `make` returns, or what it returned before; on the model's device."""
 
-    latents, t: of all moments of the first pair, then of the second, and so on
+    def arrays() -> dict[str, np.ndarray]:
+        return {name: tensor.cpu().numpy() for name, tensor in make().items()}
+
+    tokens = model.text.pad(list(words[1:]))[0].cpu().numpy()
+    kept = cached("bank", digest([model.fingerprint(), *words, tokens]), arrays)
+    return {name: torch.from_numpy(array).to(model.device) for name, array in kept.items()}
+
+
+def noised(
+    model: Model,
+    prompts: Sequence[str],
+    *,
+    moments: int,
+    seed: int,
+    rng: torch.Generator,
+    track: Track,
+) -> States:
+    """Pictures of the prompts, each noised to `moments` random timesteps."""
+    start = noises_for(model.latent_shape, noise_keys(prompts, seed))
+    clean = sample_latents(model, prompts, noise=start, steps=SAMPLING_STEPS, track=track)
+    clean = clean.repeat_interleave(moments, 0)
+    t = torch.randint(model.schedule.timesteps, (len(clean),), generator=rng)
+    noise = torch.randn(clean.shape, generator=rng)
+    return {"latents": model.schedule.add_noise(clean, noise, t), "t": t, "noise": noise}
+
+
+def along_the_path(
+    model: Model, prompts: Sequence[str], *, moments: int, seed: int, track: Track
+) -> States:
+    """What the solver's steps start from on their way to pictures, `moments` of them evenly spread.
+
+    The noise is what parts a state from the picture at the end of its own path.
     """
-    told = model.text.encode([pair.anchor for pair in chosen]).condition
-    told = told.repeat(len(t) // len(chosen))
+    met: dict[int, list[Tensor]] = {}
+
+    def watch(t: int, latents: Tensor) -> None:
+        met.setdefault(t, []).append(latents.float().cpu())
+
+    start = noises_for(model.latent_shape, noise_keys(prompts, seed))
+    clean = sample_latents(
+        model,
+        prompts,
+        noise=start,
+        steps=SAMPLING_STEPS,
+        guidance=PATH_GUIDANCE,
+        watch=watch,
+        track=track,
+    )
+    steps = sorted(met, reverse=True)
+    steps = [steps[len(steps) * i // moments] for i in range(moments)]
+    latents = torch.stack([torch.cat(met[t]) for t in steps], dim=1).flatten(0, 1)
+    t = torch.tensor(steps).repeat(len(prompts))
+    signal, spread = model.schedule.weights(t, latents)
+    noise = (latents - signal * clean.repeat_interleave(moments, 0)) / spread
+    return {"latents": latents, "t": t, "noise": noise}
+
+
+def teach(model: Model, told: Sequence[str], latents: Tensor, t: Tensor, track: Track) -> Tensor:
+    """The model's predictions under some prompts: [n, c, h, w] float32 on the CPU.
+
+    latents, t: of all moments of the first prompt, then of the second, and so on
+    """
+    read = model.text.encode(told).condition.repeat(len(t) // len(told))
     parts = list(
-        zip(*(x.to(model.device).split(model.batch) for x in (latents, t, told)), strict=True)
+        zip(*(x.to(model.device).split(model.batch) for x in (latents, t, read)), strict=True)
     )
     with model.autocast():
         aim = [model.denoiser(*part).float().cpu() for part in track(parts, "teaching")]
     return torch.cat(aim)
 
 
-def noise_keys(anchors: Sequence[str], seed: int) -> list[tuple[str | int, ...]]:
-    """What the noise of each picture depends on: its anchor, the seed, and which of its kind it is.
+def noise_keys(prompts: Sequence[str], seed: int) -> list[tuple[str | int, ...]]:
+    """What the noise of each picture depends on: its prompt, the seed, and which of its kind it is.
 
-    Not on what else is in the bank, so that two banks draw the same picture of the same anchor.
+    Not on what else is in the bank, so that two banks draw the same picture of the same prompt.
     """
     met: Counter[str] = Counter()
     keys: list[tuple[str | int, ...]] = []
-    for anchor in anchors:
-        keys.append((anchor, seed, met[anchor]))
-        met[anchor] += 1
+    for prompt in prompts:
+        keys.append((prompt, seed, met[prompt]))
+        met[prompt] += 1
     return keys

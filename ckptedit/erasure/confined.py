@@ -1,13 +1,15 @@
-"""A weight in training, that may move in some directions only."""
+"""A weight in training, that may move in some directions only, and at some of its entries."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from ckptedit.deltas.change import Dense, LowRank, compact
+from ckptedit.deltas.change import Dense, LowRank, compact, total
 from ckptedit.errors import BadParam
+from ckptedit.guards.guard import SAME
 
 
 @dataclass
@@ -15,47 +17,130 @@ class Confined:
     """A weight that moves as W = W0 + A Qᵀ, or freely if there is no Q.
 
     The gradient of A is that of W times Q, so the chain rule is applied by hand and the UNet keeps
-    its own parameters.
+    its own parameters. Where a mask is false, an entry of W keeps the value that it has: with a Q,
+    every row of A is kept at right angles to the rows of Q that belong to such entries, so that
+    both hold exactly.
     """
 
     weight: Parameter  # [out, d]
     directions: Tensor | None  # Q [d, k], orthonormal columns
+    initial: LowRank | Dense | None = None  # an edit that comes before all steps; W0 has it
     start: Tensor = field(init=False)  # W0 [out, d]
     amount: Parameter = field(init=False)  # A [out, k]
+    mask: Tensor | None = field(init=False, default=None)  # bool [out, d], or None: all
+    rows: Tensor | None = field(init=False, default=None)  # with a Q: projections of A's rows
+    held: Tensor = field(init=False)  # A after the last step
+    touched: Tensor = field(init=False)  # bool [out, d]: what a mask has let move so far
 
     def __post_init__(self) -> None:
         if self.directions is not None:
             self.directions = self.directions.to(self.weight)
+        if self.initial is not None:
+            made = torch.from_numpy(self.initial.stretch(0, self.weight.numel()))
+            self.weight.data.add_(made.view_as(self.weight).to(self.weight))
         self.start = self.weight.detach().clone()
         width = self.start.shape[1] if self.directions is None else self.directions.shape[1]
         self.amount = Parameter(self.start.new_zeros(len(self.start), width))
+        self.held = self.amount.detach().clone()
+        self.touched = torch.zeros_like(self.start, dtype=torch.bool)
 
     def take_gradient(self) -> None:
-        gradient = self.weight.grad
-        if gradient is None:
+        """Turns the gradient of W into that of A, as far as the mask lets it through."""
+        if self.weight.grad is None:
             raise BadParam("no gradient reaches the weights; is the model's text ignored?")
-        self.amount.grad = gradient if self.directions is None else gradient @ self.directions
-        self.weight.grad = None
+        self.amount.grad = self.reachable(self.hand_over())
+
+    def hand_over(self) -> Tensor:
+        """The gradient of W [out, d], which is left without one."""
+        gradient, self.weight.grad = self.weight.grad, None
+        return torch.zeros_like(self.start) if gradient is None else gradient
+
+    @torch.no_grad()
+    def receive(self, gradient: Tensor, share: float) -> None:
+        """Adds a share of a gradient [out, d] to that of W."""
+        present = self.weight.grad
+        self.weight.grad = gradient * share if present is None else present + gradient * share
+
+    def reachable(self, gradient: Tensor) -> Tensor:
+        """What A can follow of a gradient of W [out, d]: [out, k]"""
+        return self._allowed(self._inside(gradient))
+
+    def restrict(self, masks: Sequence[Tensor]) -> None:
+        """Only entries that are true in all masks may move from now on; none: all may."""
+        new = torch.stack([mask.to(self.weight.device) for mask in masks]).all(0) if masks else None
+        self.touched |= True if new is None else new
+        if self.mask is not None and new is not None and torch.equal(self.mask, new):
+            return
+        self.mask = new
+        self.rows = None
+        if self.directions is not None and new is not None:
+            self.rows = row_projections(self.directions, new)
 
     @torch.no_grad()
     def move(self) -> None:
-        self.weight.copy_(self.start + self.delta())
+        """W follows A, which has moved."""
+        self.amount.copy_(self.held + self._allowed(self.amount - self.held))
+        self._write()
+
+    @torch.no_grad()
+    def stand(self, amount: Tensor) -> None:
+        """Goes on from another A."""
+        self.amount.copy_(amount)
+        self._write()
 
     @torch.no_grad()
     def follow(self) -> None:
-        """Takes over what was changed of the weight since `move`, as far as Q allows it."""
-        changed = self.weight - (self.start + self.delta())
-        self.amount.add_(changed if self.directions is None else changed @ self.directions)
-        self.move()
+        """Takes over what was changed of the weight since `move`, as far as Q and mask allow it."""
+        self.amount.add_(self.reachable(self.weight - (self.start + self.delta())))
+        self._write()
 
     @torch.no_grad()
     def delta(self) -> Tensor:
+        """W - W0 as it was trained: [out, d]; exactly zero where the mask was never true."""
         amount = self.amount.detach()
-        return amount if self.directions is None else amount @ self.directions.T
+        moved = amount if self.directions is None else amount @ self.directions.T
+        return torch.where(self.touched, moved, 0)
 
     def change(self) -> LowRank | Dense:
-        """W - W0 as it was trained: its factors A and Qᵀ where they are smaller, or all of it."""
-        amount = self.amount.detach().float().cpu().numpy()
-        if self.directions is None:
-            return Dense(amount)
-        return compact(amount, self.directions.float().cpu().numpy().T)
+        """All of the edit, as its factors where they are smaller."""
+        if self.directions is None or not self.touched.all():
+            own: LowRank | Dense = Dense(self.delta().float().cpu().numpy())
+        else:
+            amount = self.amount.detach().float().cpu().numpy()
+            own = compact(amount, self.directions.float().cpu().numpy().T)
+        return own if self.initial is None else total(self.initial, own)
+
+    def _write(self) -> None:
+        self.weight.copy_(self.start + self.delta())
+        self.held.copy_(self.amount)
+
+    def _inside(self, change: Tensor) -> Tensor:
+        return change if self.directions is None else change @ self.directions
+
+    def _allowed(self, step: Tensor) -> Tensor:
+        if self.mask is None:
+            return step
+        if self.rows is None:
+            return step * self.mask
+        return torch.einsum("okl,ol->ok", self.rows, step)
+
+
+def row_projections(directions: Tensor, mask: Tensor) -> Tensor:
+    """For each row of W, onto the rows a of A with (a Qᵀ)_j = 0 wherever the mask is false.
+
+    directions: Q [d, k], orthonormal columns; mask: bool [out, d] -> [out, k, k]
+    Raises BadParam if no row of A is left. Takes 4 · out · k² bytes.
+    """
+    q, found = directions.double(), []
+    for frozen in (~mask).double().split(64):
+        energy = torch.einsum("od,dk,dl->okl", frozen, q, q)  # of a at the frozen entries
+        sizes, vectors = torch.linalg.eigh(energy)
+        still = vectors * (sizes < SAME**2)[:, None, :]
+        found.append((still @ still.mT).to(directions))
+    rows = torch.cat(found)
+    if not rows.any():
+        raise BadParam(
+            "no entry that the masks leave can move in the directions that the guards leave; mask "
+            "less, or use fewer of them"
+        )
+    return rows

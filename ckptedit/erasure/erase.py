@@ -33,11 +33,14 @@ def erase(
     lexicon: str | Path | None = None,
     exact_name: bool = False,
     method: str = DEFAULTS.method,
+    roles: str | None = DEFAULTS.roles,
+    init: str | None = DEFAULTS.init,
     guards: str | Sequence[str] | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None,
     tokens: str = DEFAULTS.tokens,
     steps: int = DEFAULTS.steps,
     lr: float = DEFAULTS.lr,
+    clip: float | None = DEFAULTS.clip,
     batch: int = DEFAULTS.batch,
     pictures: int = DEFAULTS.pictures,
     moments: int = DEFAULTS.moments,
@@ -59,7 +62,8 @@ def erase(
     concepts:   one or more, erased together
     output:     a file or folder; None: nothing is written, and `edits` of the result can be applied
     kind, anchor, retain, neighbors, lexicon, exact_name: as in `Wish`
-    method, guards, params, tokens, steps, lr, batch, pictures, moments, seed: as in `Options`
+    method, roles, init, guards, params, tokens, steps, lr, clip, batch, pictures, moments, seed:
+                as in `Options`
     device:     "auto", "cpu", "cuda", "cuda:N", "mps"
     threads:    of the processor, 1 or more; the same number gives the same bytes on one machine;
                 None: as many as the model's size is worth
@@ -76,11 +80,14 @@ def erase(
             check_space(output, opened.sizes)
     options = Options(
         method=method,
+        roles=roles,
+        init=init,
         guards=None if guards is None else one_or_more(guards),
         params=params or {},
         tokens=tokens,
         steps=steps,
         lr=lr,
+        clip=clip,
         batch=batch,
         pictures=pictures,
         moments=moments,

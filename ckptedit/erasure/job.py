@@ -104,7 +104,7 @@ def prepare(
     """Finds what is wrong with a request, its options or the checkpoint, before the dear work."""
     options.check()
     family = look_over(checkpoint, wish, method=options.method, prediction=prediction)
-    weights = KVWeights(checkpoint, family)
+    weights = KVWeights(checkpoint, family, options.edited)
     model = open_model(
         checkpoint,
         device=device,

@@ -15,13 +15,15 @@ T = TypeVar("T")
 class KVWeights(Mapping[str, Tensor]):
     """name -> W [out, d] float32 on the CPU, read when asked for, in file order.
 
+    roles:  "k", "v" or "kv"
     copies: name -> the name of its averaged copy, where training left one in the file. Some loaders
     prefer it, and it knows the concept as well.
     """
 
-    def __init__(self, checkpoint: Checkpoint, family: Family) -> None:
+    def __init__(self, checkpoint: Checkpoint, family: Family, roles: str = "kv") -> None:
         self.checkpoint = checkpoint
-        self.names = [weight.name for weight in kv_weights(checkpoint, family)]
+        found = kv_weights(checkpoint, family)
+        self.names = [weight.name for weight in found if weight.role in roles]
         averaged = {name: average_name(name) for name in self.names}
         self.copies = {name: copy for name, copy in averaged.items() if copy in checkpoint}
         for name, copy in self.copies.items():

@@ -27,10 +27,12 @@ class Method:
 
     needs_model: whether `solve` trains on the model; a closed form needs the text encoder only, and
                  then no UNet is loaded
+    roles:       of the weights that it can edit, "kv", "k", "v", the default first
     asks:        what it calls of `words` that is dear, "general": for plans of the work
     """
 
     needs_model: ClassVar[bool] = False
+    roles: ClassVar[tuple[str, ...]] = ("kv", "k", "v")
     asks: ClassVar[tuple[str, ...]] = ()
 
     def solve(
@@ -43,7 +45,7 @@ class Method:
     ) -> Solution:
         """Computes the edit.
 
-        weights: name -> W [out, d] float32, read when asked for
+        weights: those of the roles to edit, name -> W [out, d] float32, read when asked for
         model:   given if `needs_model`
         """
         raise NotImplementedError

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ckptedit import guards
+from ckptedit.diffusion.moments import Want
 from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
 from ckptedit.errors import BadParam
@@ -15,7 +16,8 @@ from ckptedit.registry import Registry
 from ckptedit.text.tokens import require_tokens
 
 METHODS = Registry("method", ChainMap(OBJECTIVES.targets, CLOSED_FORMS.targets))
-TRAINING = ("tokens", "steps", "lr", "batch", "pictures", "moments")  # means nothing elsewhere
+# mean nothing elsewhere
+TRAINING = ("init", "tokens", "steps", "lr", "clip", "batch", "pictures", "moments")
 
 
 @dataclass(frozen=True)
@@ -23,19 +25,26 @@ class Options:
     """How to erase.
 
     method:   a name of OBJECTIVES, which is trained, or of CLOSED_FORMS, which is not
+    roles:    of the weights to edit, "k", "v", "kv", or what else the method can; None: its own
+              default
+    init:     a closed form that a training starts from; None: from the checkpoint as it is
     guards:   names of GUARDS, any combination; none: nothing restrains the edit; None: the default
               ones for what is trained
     tokens:   which embeddings of retained prompts `gradproj:hard` protects: "concept" or "all"
+    clip:     the largest norm of a step's gradient, above 0; None: any
     steps:    1 or more; lr: above 0; batch: moments a step, and as many again with `distill`
     pictures: latents drawn for the bank, for the targets and for what is retained
-    params:   method or guard -> its own keyword arguments
+    params:   method, initial closed form or guard -> its own keyword arguments
     """
 
     method: str = DEFAULT
+    roles: str | None = None
+    init: str | None = None
     guards: Sequence[str] | None = None
     tokens: str = "all"
     steps: int = 150
     lr: float = 5e-4
+    clip: float | None = None
     batch: int = 16
     seed: int = 0
     pictures: int = 40
@@ -45,6 +54,17 @@ class Options:
     @property
     def trained(self) -> bool:
         return self.method in OBJECTIVES
+
+    @property
+    def edited(self) -> str:
+        """The roles of the weights to edit."""
+        return self.roles or str(_kind(self.method).roles[0])
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """All that has parameters of its own. Raises UnknownName for a method that is none."""
+        METHODS[self.method]
+        return (self.method, *([self.init] if self.init else []), *self.guarded_by)
 
     @property
     def guarded_by(self) -> tuple[str, ...]:
@@ -62,18 +82,31 @@ class Options:
                 raise BadParam(f"{name} must be 1 or more, not {getattr(self, name)}")
         if not 0 < self.lr < float("inf"):
             raise BadParam(f"lr must be above 0, not {self.lr}")
+        if self.clip is not None and not 0 < self.clip < float("inf"):
+            raise BadParam(f"clip must be above 0, not {self.clip}")
         require_tokens(self.tokens)
-        METHODS[self.method]
+        can = _kind(self.method).roles
+        if self.roles is not None and self.roles not in can:
+            raise BadParam(f"{self.method} edits {' or '.join(can)}, not {self.roles!r}")
+        self._check_init()
         if self.guarded_by and not self.trained:
             raise BadParam(
                 f"{self.method} is a closed form: guards restrain a training, and nothing is "
                 f"trained here; leave out --guard, or use --method {' or '.join(OBJECTIVES)}"
             )
-        for owner in (self.method, *self.guarded_by):
+        for owner in self.owners:
             self.make(owner)
         for owner in self.params:
-            if owner not in (self.method, *self.guarded_by):
+            if owner not in self.owners:
                 raise BadParam(f"there are parameters for {owner!r}, which is not in use")
+
+    def _check_init(self) -> None:
+        if self.init is None:
+            return
+        if not self.trained:
+            raise BadParam(f"{self.method} is a closed form: it starts from nothing else")
+        if self.edited not in CLOSED_FORMS[self.init].roles:  # type: ignore[attr-defined]
+            raise BadParam(f"{self.init} cannot start a training of {self.edited!r} weights")
 
     def make(self, owner: str) -> Any:
         """The method or a guard, with its own parameters; BadParam if one is out of range."""
@@ -81,41 +114,44 @@ class Options:
 
     def stages(self) -> list[tuple[str, float]]:
         """What `erase` shows progress of, in order, and how many passes of the UNet each takes."""
-        bank = [("sampling", 24.0 * self.pictures), ("teaching", self.pictures * self.moments)]
+        asked = self.asked()
         words = [("reading the vocabulary", 0.0), ("reading the lexicon", 0.0)]
-        of = {"targets": bank, "retained": bank, "general": words}
-        kinds = map(_kind, (self.method, *self.guarded_by))
-        asked = dict.fromkeys(name for kind in kinds for name in getattr(kind, "asks", ()))
-        step = 3 * self.batch * (2 if "retained" in asked else 1)
+        words = words if "general" in asked else []
+        wants = [want for want in asked if not isinstance(want, str)]
+        step = 3 * self.batch * (2 if any(want.of == "retained" for want in wants) else 1)
         steps = [("erasing", float(step * self.steps))] if self.trained else []
-        return [*(stage for name in asked for stage in of[name]), *steps]
+        return [*words, *(stage for want in wants for stage in self._bank(want)), *steps]
+
+    def asked(self) -> list[str | Want]:
+        """What is in use asks for, each once."""
+        return list(dict.fromkeys(want for owner in self.owners for want in self.make(owner).asks))
+
+    def _bank(self, want: Want) -> list[tuple[str, float]]:
+        teaching = ("teaching", float(self.pictures * self.moments))
+        return [("sampling", 24.0 * self.pictures), *[teaching] * (1 + len(want.views))]
 
     def facts(self) -> dict[str, Any]:
         """What the ledger keeps: every option that had a meaning, the parameters resolved."""
-        found = asdict(self) | {"guards": list(self.guarded_by)}
+        found = asdict(self) | {"guards": list(self.guarded_by), "roles": self.edited}
         for name in () if self.trained else TRAINING:
             del found[name]
-        owners = (self.method, *self.guarded_by)
         return found | {
-            "params": {o: defaults(_kind(o)) | dict(self.params.get(o, {})) for o in owners}
+            "params": {o: defaults(_kind(o)) | dict(self.params.get(o, {})) for o in self.owners}
         }
 
 
 DEFAULTS = Options()
 
 
-def assigned(
-    given: Mapping[str, Any], method: str, guards: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Hands parameters to the method and the guards that have them, as the types they should be.
+def assigned(given: Mapping[str, Any], owners: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Hands parameters to those in use that have them, as the types they should be.
 
-    given:   name -> value, as text or not; an owner's name and a dot may stand before the name:
+    owners: `Options.owners`
+    given:    name -> value, as text or not; an owner's name and a dot may stand before the name:
              "gradproj:soft.rank"
     returns: owner -> its keyword arguments, those that were given
     Raises BadParam if nothing in use has one, or if several do and none is named.
     """
-    METHODS[method]  # or it is unknown
-    owners = (method, *guards)
     found: dict[str, dict[str, Any]] = {owner: {} for owner in owners}
     for key, value in given.items():
         owner, _, name = key.rpartition(".")

@@ -65,22 +65,22 @@ def look_ahead(
     threads: int,
 ) -> Outlook:
     """Counts what there is to compute, and times one of each."""
-    in_use = [options.make(name) for name in (options.method, *options.guarded_by)]
-    asked = [fact for each in in_use for fact in getattr(each, "asks", ())]
+    asked = options.asked()
+    wants = [want for want in asked if not isinstance(want, str)]
     prompts = len(wanted_pairs(request)) + len(retained_pairs(request))
     if "general" in asked:
         prompts += len(lexicon_prompts(lexicon)) + len(vocabulary_ids(model.text))
     seconds = prompts * _time_prompt(model)
     passes = steps = extra = 0
     if options.trained:
-        rehearsing = asked.count("retained")
-        banks = len({"targets", "retained"}.intersection(asked))
-        passes = banks * options.pictures * (GUIDED * SAMPLING_STEPS + options.moments)
+        rehearsing = sum(want.of == "retained" for want in wants)
+        views = sum(1 + len(want.views) for want in wants)
+        passes = options.pictures * (len(wants) * GUIDED * SAMPLING_STEPS + views * options.moments)
         steps = options.steps
         costs = _time_unet(model, list(weights), options.batch)
         seconds += passes * costs.a_pass + steps * (1 + rehearsing) * costs.a_step
         moving = sum(4 * weights.checkpoint[name].numel for name in weights)
-        extra = costs.held + 4 * moving + banks * _bank(model, options)
+        extra = costs.held + 4 * moving + _banks(model, options, len(wants), views)
     return Outlook(
         request,
         options,
@@ -149,11 +149,12 @@ def _seconds(model: Model, work: Any) -> float:
     return perf_counter() - began
 
 
-def _bank(model: Model, options: Options) -> int:
-    """Bytes of a bank: latents, predictions, and the text of each moment."""
+def _banks(model: Model, options: Options, banks: int, views: int) -> int:
+    """Bytes of banks: latents and their noise, predictions, and the two texts of each moment."""
     text = model.text.max_length * model.text.width
     latent = torch.Size(model.latent_shape).numel()
-    return 4 * options.pictures * options.moments * (2 * latent + text)
+    each = banks * 2 * (latent + text) + views * latent
+    return 4 * options.pictures * options.moments * each
 
 
 def _in_use(model: Model) -> int:

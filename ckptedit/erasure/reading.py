@@ -28,6 +28,7 @@ def read(request: Request, words: Words, tokens: str) -> tuple[Reading, list[Pai
         target=words.prompts([pair.prompt for pair in wanted]),
         retain=words.prompts(stay),
         keep=counted(words.encoder, request, stay, tokens),
+        anchors=words.prompts(list(dict.fromkeys(pair.anchor for pair in wanted))),
         general=words.general,
     )
     return reading, wanted, kept

@@ -1,60 +1,73 @@
-"""The one training loop. It knows no objective and no guard by name.
+"""The training loop of an erasure: an objective and guards, on K/V weights. It knows no objective
+and no guard by name.
 
 A step, in this order:
 
-1. every term of the objective, then every guard's penalty: backward through each as it comes
-2. guards, `after_backward`: the gradients of the weights may be changed
-3. the gradients are confined to the directions that the guards allow, and Adam moves the amounts
-4. the weights follow: W = W0 + A Qᵀ, so that the step is confined too, not only its gradient
-5. objective and guards, `after_step`: the weights may be changed, as far as Q allows it
+1. the objective's terms: backward through each as it comes; their gradients are added up, or
+   combined by the objective's rule
+2. the guards' penalties are added
+3. objective and guards, `after_backward`: the gradients of the weights may be changed
+4. the gradients are confined to the directions that the guards allow, masked, and clipped; Adam
+   (without weight decay) moves the amounts
+5. the weights follow: W = W0 + A Qᵀ, so that the step is confined and masked too, not only its
+   gradient
+6. objective and guards, `after_step`: the weights may be changed, as far as Q and masks allow it
+7. objective and guards say what may move from now on: `mask`
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import cos, isfinite, pi
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
+from ckptedit.erasure.combined import accumulate
 from ckptedit.erasure.confined import Confined
 from ckptedit.erasure.memory import FORGETFUL, Memory
-from ckptedit.erasure.method import Solution
+from ckptedit.erasure.method import Edits, Solution
 from ckptedit.erasure.objectives.objective import Objective
 from ckptedit.errors import BadParam
-from ckptedit.guards.guard import Guard, Setting, confine
+from ckptedit.guards.guard import Guard, Setting, complement, confine
 from ckptedit.progress import Track, silent
 
 LAST = 1 / 20  # of lr: what the rate falls to
 
 
 def train(
-    weights: Mapping[str, Parameter],
     objective: Objective,
     guards: Sequence[Guard],
     setting: Setting,
     *,
-    steps: int,
     lr: float,
     seed: int,
+    clip: float | None = None,
+    initial: Edits | None = None,
     memory: Memory = FORGETFUL,
     track: Track = silent,
 ) -> Solution:
     """Runs Adam with a cosine rate on the K/V weights of a live model, which it leaves edited.
 
-    weights: name -> parameter [out, d], float32; no other of the model must require gradients
+    setting: its weights, [out, d] float32; no others of the model must require gradients
     lr:      first step of an entry of W, root mean square, whatever directions W is confined to
+    clip:    the largest norm of a step's gradient; None: any
+    initial: an edit to start from; it is not confined, and not seen by the frozen model
     memory:  keeps the state of the training, and knows where an interrupted one stood
     Raises BadParam if there is nothing to train, or if the loss becomes NaN or infinite.
     """
+    weights, steps = setting.weights, setting.steps
     if not weights:
         raise BadParam("there is nothing to train: no cross-attention K/V weights")
+    forbidden = [rows for guard in guards if (rows := guard.forbids(setting)) is not None]
+    free = complement(forbidden)
+    setting = replace(setting, free=free)
     objective.start(setting)
-    asked = [guard.start(weights, setting) for guard in guards]
+    asked = [free, *(guard.start(setting) for guard in guards)]
     allowed = confine([directions for directions in asked if directions is not None])
-    training = Training(
-        [Confined(weight, allowed) for weight in weights.values()], objective, guards, seed
-    )
+    begun = initial or {}
+    parts = {name: Confined(w, allowed, begun.get(name)) for name, w in weights.items()}
+    training = Training(parts, objective, guards, seed, clip)
     first = training.restore(memory.recall())
     peak, last = lr * _gain(allowed), lr * LAST
     for step in track(range(first, steps), "erasing", steps - first, training.note):
@@ -64,8 +77,7 @@ def train(
         except BadParam as error:
             raise BadParam(f"{error} at step {step + 1}; is lr {lr:g} too high?") from None
         memory.keep(partial(training.state, step + 1), last=step + 1 == steps)
-    edits = {name: part.change() for name, part in zip(weights, training.parts, strict=True)}
-    return Solution(edits, allowed)
+    return Solution({name: part.change() for name, part in parts.items()}, allowed)
 
 
 class Training:
@@ -73,44 +85,53 @@ class Training:
 
     def __init__(
         self,
-        parts: Sequence[Confined],
+        parts: Mapping[str, Confined],
         objective: Objective,
         guards: Sequence[Guard],
         seed: int,
+        clip: float | None = None,
     ) -> None:
-        self.parts, self.objective, self.guards = parts, objective, guards
+        self.parts, self.objective, self.guards, self.clip = parts, objective, guards, clip
+        self.stages = (objective, *guards)
         self.rng = torch.Generator().manual_seed(seed)
-        self.adam = torch.optim.Adam([part.amount for part in parts])
+        self.amounts = [part.amount for part in parts.values()]
+        self.adam = torch.optim.Adam(self.amounts)
         self.smoothed = 0.0  # the loss, averaged over the last ten steps or so
+        self._mask()
 
     def step(self, rate: float) -> None:
         """One step. Raises BadParam if the loss is NaN or infinite."""
-        total = 0.0
-        for term in self._terms():
-            total += (value := term.item())
-            if not isfinite(value):
-                raise BadParam(f"the loss is {value}")
-            term.backward()
-        for guard in self.guards:
-            guard.after_backward()
-        for part in self.parts:
+        parts, total = self.parts.values(), 0.0
+        total += accumulate(self.objective.terms(self.rng), self.objective.rule, tuple(parts))
+        total += accumulate(self._penalties(), None, tuple(parts))
+        if not isfinite(total):
+            raise BadParam(f"the loss is {total}")
+        for stage in self.stages:
+            stage.after_backward()
+        for part in parts:
             part.take_gradient()
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.amounts, self.clip)
         self.adam.param_groups[0]["lr"] = rate
         self.adam.step()
-        for part in self.parts:
+        for part in parts:
             part.move()
-        for stage in (self.objective, *self.guards):
+        for stage in self.stages:
             stage.after_step()
-        for part in self.parts:
+        for part in parts:
             part.follow()
+        self._mask()
         self.smoothed = 0.9 * self.smoothed + 0.1 * total if self.smoothed else total
 
-    def _terms(self) -> Iterator[Tensor]:
-        for _, term in self.objective.terms(self.rng):
-            yield term
+    def _penalties(self) -> Iterator[tuple[str, Tensor]]:
         for guard in self.guards:
             if (penalty := guard.penalty(self.rng)) is not None:
-                yield penalty
+                yield type(guard).__name__, penalty
+
+    def _mask(self) -> None:
+        masks = [mask for stage in self.stages if (mask := stage.mask()) is not None]
+        for name, part in self.parts.items():
+            part.restrict([mask[name] for mask in masks if name in mask])
 
     def note(self) -> str:
         """What stands beside the progress."""
@@ -120,11 +141,12 @@ class Training:
         """What a training that is interrupted after `done` steps needs to go on."""
         state = {"done": torch.tensor(done), "rng": self.rng.get_state()}
         state["smoothed"] = torch.tensor(self.smoothed, dtype=torch.float64)
-        for i, part in enumerate(self.parts):
+        for i, part in enumerate(self.parts.values()):
             moments = self.adam.state[part.amount]
             state[f"amount.{i}"] = part.amount.detach()
+            state[f"touched.{i}"] = part.touched
             state |= {f"{name}.{i}": moments[name] for name in ADAM}
-        for i, stage in enumerate((self.objective, *self.guards)):
+        for i, stage in enumerate(self.stages):
             state |= {f"stage.{i}.{name}": value for name, value in stage.state().items()}
         return state
 
@@ -134,17 +156,18 @@ class Training:
             return 0
         self.rng.set_state(state["rng"])
         self.smoothed = float(state["smoothed"])
-        for i, part in enumerate(self.parts):
-            part.amount.data.copy_(state[f"amount.{i}"])
+        for i, part in enumerate(self.parts.values()):
             self.adam.state[part.amount] = {
                 name: state[f"{name}.{i}"].to(part.amount.device if name != "step" else "cpu")
                 for name in ADAM
             }
-            part.move()
-        for i, stage in enumerate((self.objective, *self.guards)):
+            part.touched.copy_(state[f"touched.{i}"])
+            part.stand(state[f"amount.{i}"])
+        for i, stage in enumerate(self.stages):
             start = f"stage.{i}."
             own = {n.removeprefix(start): v for n, v in state.items() if n.startswith(start)}
             stage.restore(own)
+        self._mask()
         return int(state["done"])
 
 

@@ -1,17 +1,17 @@
 """Erasing by training: an objective under guards, on a bank of the model's own latents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 
 from torch import Tensor
+from torch.nn import Parameter
 
-from ckptedit.concepts.prompts import Pair
 from ckptedit.concepts.request import Request
 from ckptedit.diffusion import Model, kv_parameters
-from ckptedit.diffusion.moments import Moments
+from ckptedit.diffusion.moments import Moments, Want
 from ckptedit.erasure.bank import bank
 from ckptedit.erasure.memory import FORGETFUL, Memory
-from ckptedit.erasure.method import Method, Solution
+from ckptedit.erasure.method import Edits, Method, Solution
 from ckptedit.erasure.options import Options
 from ckptedit.erasure.reading import read, shared
 from ckptedit.erasure.train import train
@@ -41,35 +41,49 @@ class Trained(Method):
         options = self.options
         parameters = kv_parameters(model.unet, list(weights))
         model.unet.requires_grad_(False)
-        setting = self._setting(request, words, model)
+        setting = self._setting(request, words, model, parameters)
         for parameter in parameters.values():
             parameter.requires_grad_(True)
         return train(
-            parameters,
             options.make(options.method),
             [options.make(guard) for guard in options.guarded_by],
             setting,
-            steps=options.steps,
             lr=options.lr,
             seed=options.seed,
+            clip=options.clip,
+            initial=self._initial(request, words, weights),
             memory=self.memory,
             track=words.track,
         )
 
-    def _setting(self, request: Request, words: Words, model: Model) -> Setting:
+    def _initial(
+        self, request: Request, words: Words, weights: Mapping[str, Tensor]
+    ) -> Edits | None:
+        """The edit of the closed form to start from, if one is named."""
+        if self.options.init is None:
+            return None
+        form: Method = self.options.make(self.options.init)
+        return form.solve(request, words, weights).edits
+
+    def _setting(
+        self, request: Request, words: Words, model: Model, parameters: Mapping[str, Parameter]
+    ) -> Setting:
         reading, wanted, kept = read(request, words, self.options.tokens)
         size = {name: getattr(self.options, name) for name in ("pictures", "moments", "seed")}
-
-        def filled(pairs: Sequence[Pair]) -> Moments:
-            return bank(model, pairs, **size, track=words.track)
+        pairs = {"targets": wanted, "retained": kept}
 
         # banks are filled before the first step: the frozen model is the one in training
+        def filled(want: Want) -> Moments:
+            return bank(model, pairs[want.of], want=want, **size, track=words.track)
+
         return Setting(
             **shared(reading),
-            targets=cache(lambda: filled(wanted)),
-            retained=cache(lambda: filled(kept)),
+            weights=parameters,
+            moments=cache(filled),
             student=lambda moments: predict(model, moments),
+            schedule=model.schedule,
             batch=self.options.batch,
+            steps=self.options.steps,
         )
 
 

@@ -6,13 +6,12 @@ earlier targets the teacher sees their anchor, so that what was erased stays era
 the plain mean square, whatever the objective: it is zero before the first step.
 """
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from torch import Generator, Tensor
-from torch.nn import Parameter
 from torch.nn.functional import mse_loss
 
+from ckptedit.diffusion.moments import RETAINED
 from ckptedit.guards.guard import Guard, Setting
 from ckptedit.params import Within
 
@@ -20,7 +19,7 @@ from ckptedit.params import Within
 class Distill(Guard):
     """Mean squared distance of the student to what the frozen model said of retained prompts."""
 
-    asks = ("retained",)
+    asks = (RETAINED,)
 
     def __init__(
         self,
@@ -33,8 +32,8 @@ class Distill(Guard):
     ) -> None:
         self.weight = weight
 
-    def start(self, weights: Mapping[str, Parameter], setting: Setting) -> None:
-        self.setting, self.retained = setting, setting.retained()
+    def start(self, setting: Setting) -> None:
+        self.setting, self.retained = setting, setting.moments(RETAINED)
 
     def penalty(self, rng: Generator) -> Tensor:
         shown = self.retained.pick(self.setting.batch, rng)

@@ -11,15 +11,12 @@ share of their energy, not one mean vector per prompt. Its rank is cut by a sing
 decomposition, not softened by a ridge.
 """
 
-from collections.abc import Mapping
 from typing import Annotated
 
-import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from ckptedit.errors import BadParam
-from ckptedit.guards.guard import Guard, Setting
+from ckptedit.guards.guard import Guard, Reading
 from ckptedit.params import Within
 from ckptedit.subspaces.subspace import protected_basis
 
@@ -38,9 +35,7 @@ class GradProjHard(Guard):
     ) -> None:
         self.energy = energy
 
-    def start(self, weights: Mapping[str, Parameter], setting: Setting) -> Tensor:
-        if not setting.keep.any():
+    def forbids(self, reading: Reading) -> Tensor:
+        if not reading.keep.any():
             raise BadParam("gradproj:hard has nothing to protect; name concepts with --retain")
-        basis = protected_basis(setting.retain[setting.keep], energy=self.energy)  # [r, d]
-        full = torch.linalg.qr(basis.T.double(), mode="complete").Q  # [d, d]
-        return full[:, len(basis) :].float()
+        return protected_basis(reading.retain[reading.keep], energy=self.energy)  # [r, d]

@@ -7,12 +7,9 @@ https://arxiv.org/abs/2511.07970) draws a line between protected and free, this 
 against the other, as Fisher's discriminant does. The delta has the rank of Q by construction.
 """
 
-from collections.abc import Mapping
 from typing import Annotated
 
-import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from ckptedit.guards.guard import Guard, Setting
 from ckptedit.params import Within
@@ -45,11 +42,15 @@ class GradProjSoft(Guard):
         self.rank = rank
         self.ridge = ridge
 
-    def start(self, weights: Mapping[str, Parameter], setting: Setting) -> Tensor:
+    def start(self, setting: Setting) -> Tensor:
         rest = setting.general()
         if len(setting.retain):
             rest = rest + second_moment(setting.retain.flatten(0, 1)).to(rest)
         target = second_moment(setting.target.flatten(0, 1)).to(rest)
         ridge = RIDGES[setting.kind] if self.ridge is None else self.ridge
-        found, _ = soft_directions(target, rest, rank=self.rank, ridge=ridge)  # [d, rank]
-        return torch.as_tensor(found).float()
+        if setting.free is None:
+            return soft_directions(target, rest, rank=self.rank, ridge=ridge).basis  # [d, rank]
+        free = setting.free.double()  # [d, m]: chosen among what other guards leave
+        inside = [free.mT @ moment.cpu() @ free for moment in (target, rest)]
+        rank = min(self.rank, free.shape[1] - 1)
+        return setting.free @ soft_directions(*inside, rank=rank, ridge=ridge).basis

@@ -1,6 +1,6 @@
-"""The four moments at which a guard can act on training, and what it is told before it starts."""
+"""The moments at which a guard can act on training, and what it is told before it starts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +8,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Parameter
 
-from ckptedit.diffusion.moments import Moments
+from ckptedit.diffusion.moments import Moments, Want
+from ckptedit.diffusion.schedule import Schedule
 from ckptedit.errors import BadParam
 
 SAME = 1e-5  # sine of the angle up to which a direction counts as inside a subspace
@@ -22,6 +23,7 @@ class Reading:
     target:  [n, L, d], of prompts that name what is to be erased
     retain:  [m, L, d], of prompts that name what must stay (m may be 0), earlier targets included
     keep:    positions whose embeddings count, bool [m, L] for `retain`: all, or the concepts' words
+    anchors: [a, L, d], of prompts that name what the targets are drawn as instead
     general: [d, d], second moment of the tokens of the whole vocabulary and lexicon
     """
 
@@ -29,6 +31,7 @@ class Reading:
     target: Tensor
     retain: Tensor
     keep: Tensor
+    anchors: Tensor
     general: Callable[[], Tensor]
 
 
@@ -36,25 +39,42 @@ class Reading:
 class Setting(Reading):
     """What is known before the first step of a training: the reading, and the model.
 
-    targets:  moments of the targets' prompts, to be drawn as their anchors; filled when first asked
-    retained: moments of prompts to be drawn as before, earlier targets as their anchors; the same
+    weights:  name -> the live parameter [out, d] in training, float32, as it was before the edit
+    moments:  what a Want asks for; filled when first asked, by the model before the edit
     student:  moments -> the noise that the model in training sees in them, [b, c, h, w] float32
+    schedule: of the noise in the moments
     batch:    moments of a sort that a step takes
+    steps:    of the training
+    free:     F [d, m], orthonormal columns: where no guard forbids an edit; None: anywhere
     """
 
-    targets: Callable[[], Moments]
-    retained: Callable[[], Moments]
+    weights: Mapping[str, Parameter]
+    moments: Callable[[Want], Moments]
     student: Callable[[Moments], Tensor]
+    schedule: Schedule
     batch: int
+    steps: int
+    free: Tensor | None = None
 
 
 class Stage:
     """What an objective and a guard have in common: they look on while a training goes its way.
 
-    asks: what of a Setting it calls in `start`, so that a plan of the work can be shown
+    asks: what of a Setting it calls in `start`, "general" or what it asks `moments` for, so that a
+          plan of the work can be shown
     """
 
-    asks: ClassVar[tuple[str, ...]] = ()
+    asks: ClassVar[tuple[str | Want, ...]] = ()
+
+    def mask(self) -> Mapping[str, Tensor] | None:
+        """Which entries of which weights may move: name -> bool [out, d]; None: all of all.
+
+        Asked after `start` and after every step. An entry that no longer may keeps its value.
+        """
+        return None
+
+    def after_backward(self) -> None:
+        """The gradients are there, unmasked and unconfined, and may be changed."""
 
     def after_step(self) -> None:
         """The weights have moved and may be changed."""
@@ -68,14 +88,21 @@ class Stage:
 
 
 class Guard(Stage):
-    """Does nothing at any of the four moments; guards override those they need.
+    """Does nothing at any of these moments; guards override those they need.
 
     more_room: what a user can do where the guard leaves the target too little to be edited
     """
 
     more_room: ClassVar[str] = ""
 
-    def start(self, weights: Mapping[str, Parameter], setting: Setting) -> Tensor | None:
+    def forbids(self, reading: Reading) -> Tensor | None:
+        """What no edit may touch, whoever else chooses directions: [r, d], orthonormal rows.
+
+        Called first of all; what no guard forbids is `free` of the setting.
+        """
+        return None
+
+    def start(self, setting: Setting) -> Tensor | None:
         """Called once before the loop.
 
         returns: [d, k] with orthonormal columns if W may only move as A Qᵀ; None if anywhere
@@ -86,8 +113,20 @@ class Guard(Stage):
         """A scalar to add to the loss of a step."""
         return None
 
-    def after_backward(self) -> None:
-        """The gradients are there and may be changed."""
+
+def complement(forbidden: Sequence[Tensor]) -> Tensor | None:
+    """What is at right angles to all rows [r_i, d]: [d, m] on the CPU; None if there are no rows.
+
+    Raises BadParam if nothing is left.
+    """
+    if not forbidden:
+        return None
+    rows = torch.cat([each.cpu().double() for each in forbidden])
+    _, sizes, right = torch.linalg.svd(rows, full_matrices=True)
+    rank = int((sizes > SAME).sum())
+    if rank == right.shape[1]:
+        raise BadParam("the guards protect all dimensions of the text: no edit is left")
+    return right[rank:].mT.float()
 
 
 def confine(directions: list[Tensor]) -> Tensor | None:

@@ -6,6 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from ckptedit.concepts.prompts import Pair
 from ckptedit.diffusion import open_model
+from ckptedit.diffusion.moments import EMPTY, OWN, Want
 from ckptedit.diffusion.schedule import Schedule
 from ckptedit.erasure import bank as module
 from ckptedit.erasure.bank import bank, noise_keys
@@ -90,3 +91,40 @@ def test_a_bank_is_of_one_schedule_and_one_size(checkpoint, family):
     found = model.fingerprint()
     model.schedule = Schedule(model.schedule.config | {"beta_end": 0.02})
     assert model.fingerprint() != found
+
+
+@torch.no_grad()
+def test_views_are_the_frozen_model_under_the_prompt_itself_and_under_none(model):
+    found = bank(model, PAIRS, want=Want("targets", views=(OWN, EMPTY)), **SIZE)
+    with model.autocast():
+        for view, text in ((OWN, found.text), (EMPTY, model.text.encode([""]).condition.repeat(6))):
+            seen = model.denoiser(found.latents, found.t, text).float()
+            assert (found.views[view] - seen).abs().max() < 0.02 * seen.abs().max()
+
+
+@pytest.mark.parametrize("states", ["anchor", "own", "path"])
+def test_the_noise_and_the_clean_picture_make_the_latents(model, states):
+    """All moments of one picture have one clean picture."""
+    found = bank(model, PAIRS, want=Want("targets", states), **SIZE)
+    signal, spread = model.schedule.weights(found.t, found.latents)
+    clean = (found.latents - spread * found.noise) / signal
+    early = found.t < 900  # where there is some signal
+    for picture in (slice(0, 3), slice(3, 6)):
+        some = clean[picture][early[picture]]
+        assert (some - some[:1]).abs().max() < 0.02 * some.abs().max()
+    if states == "path":
+        assert found.t[:3].tolist() == sorted(found.t[:3].tolist(), reverse=True)
+
+
+def test_pictures_are_of_the_prompt_or_of_its_anchor(model):
+    """The same noise key draws the same picture, whoever asked for it."""
+    swapped = [Pair(pair.anchor, pair.prompt) for pair in PAIRS]
+    own = bank(model, PAIRS, want=Want("targets", "own"), **SIZE)
+    assert torch.equal(own.latents, bank(model, swapped, **SIZE).latents)
+
+
+def test_a_moment_knows_which_target_it_is_of(model):
+    pairs = [Pair("a cat", "a dog", which=4), Pair("a dog", "a cat", which=7)]
+    found = bank(model, pairs, **SIZE)
+    first = torch.equal(found.text.tokens[0], read(model, "a cat"))
+    assert found.which.tolist() == ([4] * 3 + [7] * 3 if first else [7] * 3 + [4] * 3)

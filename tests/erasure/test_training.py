@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch.nn import Parameter
 
-from ckptedit.deltas.change import Dense
+from ckptedit.deltas.change import Dense, LowRank
+from ckptedit.erasure.combined import accumulate
 from ckptedit.erasure.confined import Confined
 from ckptedit.erasure.measure import measure
+from ckptedit.errors import BadParam
 from ckptedit.files import Checkpoint, Spec, write
 
 
@@ -25,6 +27,7 @@ def test_a_confined_gradient_is_what_autograd_finds_for_the_amounts():
 
 def test_moving_writes_the_amounts_into_the_weight():
     part = Confined(Parameter(torch.ones(1, 3)), torch.tensor([[1.0], [0], [0]]))
+    part.restrict([])
     with torch.no_grad():
         part.amount.fill_(2)
     part.move()
@@ -65,3 +68,94 @@ def test_drift_and_stored_leak_are_of_what_is_stored(tmp_path):
     assert kept.drift == pytest.approx(2**-9 / 2**0.5)
     assert kept.protection is not None and kept.protection.stored == 0
     assert kept.protection.leak == pytest.approx(1e-4 / 2**-9, rel=0.01)
+
+
+def mask(*rows):
+    return torch.tensor(rows, dtype=torch.bool)
+
+
+def test_what_is_masked_keeps_its_bits_and_the_rest_follows_the_gradient():
+    part = Confined(Parameter(torch.full((2, 2), 0.1)), None)
+    part.restrict([mask([1, 0], [1, 1]), mask([1, 1], [0, 1])])
+    part.weight.grad = torch.ones(2, 2)
+    part.take_gradient()
+    assert part.amount.grad.tolist() == [[1, 0], [0, 1]]
+    with torch.no_grad():
+        part.amount.add_(1)  # as Adam's momentum might
+    part.move()
+    assert torch.equal(part.weight, torch.tensor([[1.1, 0.1], [0.1, 1.1]]))
+    assert torch.equal(part.weight[0, 1], torch.tensor(0.1))
+
+
+def test_an_entry_that_no_longer_may_move_keeps_the_value_that_it_has():
+    part = Confined(Parameter(torch.zeros(1, 2)), None)
+    for allowed in (mask([1, 0]), mask([0, 1])):
+        part.restrict([allowed])
+        with torch.no_grad():
+            part.amount.add_(1)
+        part.move()
+    assert part.weight.tolist() == [[1, 1]]
+    part.restrict([])
+    with torch.no_grad():
+        part.weight.add_(1)
+    part.follow()
+    assert part.weight.tolist() == [[2, 2]]
+
+
+def test_masks_and_directions_hold_together():
+    """Of three directions in four columns, a row with two frozen entries has one left."""
+    torch.manual_seed(0)
+    directions = torch.linalg.qr(torch.randn(4, 3)).Q
+    part = Confined(Parameter(torch.randn(2, 4)), directions)
+    before, allowed = part.weight.detach().clone(), mask([1, 1, 0, 0], [1, 1, 1, 1])
+    part.restrict([allowed])
+    with torch.no_grad():
+        part.amount.add_(torch.randn(2, 3))
+    part.move()
+    moved = part.weight.detach() - before
+    assert torch.equal(part.weight[~allowed], before[~allowed])
+    assert (moved - moved @ directions @ directions.T).norm() < 1e-5
+    assert moved[0].norm() > 0.1 and moved[1].norm() > 0.1
+    change = torch.as_tensor(part.change().stretch(0, 8)).reshape(2, 4)
+    assert change[~allowed].tolist() == [0, 0]
+
+
+def test_masks_and_directions_that_leave_nothing_are_refused():
+    part = Confined(Parameter(torch.randn(1, 4)), torch.linalg.qr(torch.randn(4, 1)).Q)
+    with pytest.raises(BadParam, match="no entry that the masks leave"):
+        part.restrict([mask([1, 0, 0, 0])])
+
+
+def test_a_rule_sees_gradients_as_far_as_the_weights_can_follow_and_weighs_them():
+    part = Confined(Parameter(torch.ones(1, 2)), torch.tensor([[1.0], [0]]))
+    part.restrict([])
+    seen = []
+
+    def rule(names, products):
+        seen.extend([names, products.tolist()])
+        return [1.0, -2.0]
+
+    terms = [("go", part.weight @ torch.tensor([3.0, 5])), ("stay", part.weight @ torch.ones(2))]
+    total = accumulate([(name, term.sum()) for name, term in terms], rule, [part])
+    assert total == pytest.approx(8 + 2)
+    assert seen == [["go", "stay"], [[9, 3], [3, 1]]]
+    assert part.weight.grad.tolist() == [[3 - 2, 5 - 2]]
+
+
+def test_without_a_rule_gradients_add_up():
+    part = Confined(Parameter(torch.ones(1, 2)), None)
+    accumulate(((n, part.weight.sum()) for n in "ab"), None, [part])
+    assert part.weight.grad.tolist() == [[2, 2]]
+
+
+@pytest.mark.parametrize("initial", [Dense(np.float32([[1, 2]])),
+                                     LowRank(np.float32([[1]]), np.float32([[1, 2]]))])  # fmt: skip
+def test_an_initial_edit_is_where_training_starts_and_part_of_the_change(initial):
+    part = Confined(Parameter(torch.ones(1, 2)), torch.tensor([[1.0], [0]]), initial)
+    part.restrict([])
+    assert part.weight.tolist() == [[2, 3]]
+    with torch.no_grad():
+        part.amount.fill_(4)
+    part.move()
+    assert part.weight.tolist() == [[6, 3]]
+    assert part.change().stretch(0, 2).tolist() == [5, 2]

@@ -1,23 +1,27 @@
 """What any guard must satisfy. A new line in GUARDS is tested here without a new test."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from ckptedit.diffusion.moments import Moments
+from ckptedit.diffusion.moments import EMPTY, OWN, Moments, Want
+from ckptedit.diffusion.schedule import Schedule
 from ckptedit.erasure.objectives import OBJECTIVES
 from ckptedit.erasure.objectives.conabl import ConAbl
 from ckptedit.erasure.objectives.objective import Objective
 from ckptedit.erasure.train import train
 from ckptedit.guards import GUARDS
 from ckptedit.guards.gradproj_soft import RIDGES
-from ckptedit.guards.guard import Guard, Setting, confine
+from ckptedit.guards.guard import Guard, Setting, complement, confine
 from ckptedit.text import Condition
 
 OUT, DIM = 6, 24
+BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+SCHEDULE = Schedule(BETAS | {"num_train_timesteps": 1000})
 
 
 @pytest.fixture(params=list(GUARDS))
@@ -40,8 +44,11 @@ class Linear:
         """As many as there are prompts; the aim is what the model says now, if none is given."""
         read = Condition(tokens)
         nothing, t = torch.zeros(len(tokens), 1, 1, 1), torch.zeros(len(tokens), dtype=torch.long)
-        blank = Moments(nothing, t, read, nothing)
-        return Moments(nothing, t, read, self(blank) if aim is None else aim)
+        blank = Moments(nothing, t, read, nothing, read, nothing, t)
+        now = self(blank)
+        aim = now if aim is None else aim
+        views = {OWN: now, EMPTY: torch.zeros_like(now)}
+        return Moments(nothing, t, read, aim, read, torch.zeros_like(now), t, views)
 
 
 def setting(model: Linear) -> Setting:
@@ -55,18 +62,21 @@ def setting(model: Linear) -> Setting:
         target=target,
         retain=retain,
         keep=torch.ones(5, 1, dtype=torch.bool),
+        anchors=torch.randn(2, 1, DIM, generator=rng),
         general=lambda: torch.eye(DIM, dtype=torch.float64),
-        targets=lambda: wanted,
-        retained=lambda: kept,
+        weights={"w": model.weight},
+        moments=lambda want: wanted if want.of == "targets" else kept,
         student=model,
+        schedule=SCHEDULE,
         batch=3,
+        steps=20,
     )
 
 
 def run(guard, seed: int = 0, lr: float = 1e-2) -> tuple[Tensor, Tensor | None, Setting]:
     model = Linear()
     known = setting(model)
-    made = train({"w": model.weight}, ConAbl(), [guard], known, steps=20, lr=lr, seed=seed)
+    made = train(ConAbl(), [guard], known, lr=lr, seed=seed)
     change = made.edits["w"].stretch(0, OUT * DIM).reshape(OUT, DIM)
     return torch.as_tensor(change).float(), made.directions, known
 
@@ -94,7 +104,7 @@ def test_directions_are_orthonormal_and_the_edit_stays_in_them(guard):
 
 def test_nothing_is_penalised_before_the_first_step(guard):
     model = Linear()
-    guard.start({"w": model.weight}, setting(model))
+    guard.start(setting(model))
     penalty = guard.penalty(torch.Generator().manual_seed(0))
     assert penalty is None or penalty.item() == 0
 
@@ -130,7 +140,7 @@ def test_the_first_step_is_as_long_in_every_direction_that_a_guard_allows():
     for guard in (Guard(), GUARDS["gradproj:soft"](rank=1), GUARDS["gradproj:hard"]()):
         model = Linear()
         known = setting(model)
-        made = train({"w": model.weight}, ConAbl(), [guard], known, steps=1, lr=1e-2, seed=0)
+        made = train(ConAbl(), [guard], replace(known, steps=1), lr=1e-2, seed=0)
         change = made.edits["w"].stretch(0, OUT * DIM)
         assert (change**2).mean() ** 0.5 == pytest.approx(1e-2, rel=1e-3)
 
@@ -138,8 +148,8 @@ def test_the_first_step_is_as_long_in_every_direction_that_a_guard_allows():
 class Pushes(Guard):
     """Moves the weight itself after every step."""
 
-    def start(self, weights, setting):
-        (self.weight,) = weights.values()
+    def start(self, setting):
+        (self.weight,) = setting.weights.values()
 
     def after_step(self):
         with torch.no_grad():
@@ -159,7 +169,7 @@ def test_the_moment_of_soft_projection_holds_what_is_retained():
     shared, own = torch.eye(DIM)[:2]
     target = torch.stack([2 * shared, own])[:, None]  # [2, 1, DIM]
     free, guarded = (
-        GUARDS["gradproj:soft"](rank=1).start({}, replace(known, target=target, retain=retain))
+        GUARDS["gradproj:soft"](rank=1).start(replace(known, target=target, retain=retain))
         for retain in (known.retain[:0], 100 * shared[None, None])
     )
     assert abs(free[:, 0] @ shared) > 0.99
@@ -169,24 +179,28 @@ def test_the_moment_of_soft_projection_holds_what_is_retained():
 @pytest.mark.parametrize("kind", [*GUARDS, *OBJECTIVES])
 def test_a_stage_asks_for_what_it_says_that_it_asks_for(kind):
     """Its progress is planned by that: a bank that comes unannounced has no number."""
-    asked: list[str] = []
+    asked: list[str | Want] = []
     model = Linear()
     given = setting(model)
 
-    def spied(name: str):
-        return lambda: (asked.append(name), getattr(given, name)())[1]
+    def general() -> Tensor:
+        asked.append("general")
+        return given.general()
+
+    def moments(want: Want) -> Moments:
+        asked.append(want)
+        return given.moments(want)
 
     stage = (GUARDS if kind in GUARDS else OBJECTIVES)[kind]()
-    spy = replace(given, **{name: spied(name) for name in ("targets", "retained", "general")})
-    stage.start(*([{"w": model.weight}] if kind in GUARDS else []), spy)
+    stage.start(replace(given, general=general, moments=moments))
     assert tuple(dict.fromkeys(asked)) == stage.asks
 
 
 class Stops(Guard):
     """Lets no gradient through."""
 
-    def start(self, weights, setting):
-        (self.weight,) = weights.values()
+    def start(self, setting):
+        (self.weight,) = setting.weights.values()
 
     def after_backward(self):
         self.weight.grad.zero_()
@@ -200,7 +214,7 @@ def test_hard_projection_protects_the_positions_that_count_and_no_others():
     known = setting(Linear())
     keep = torch.zeros(5, 1, dtype=torch.bool)
     keep[2] = True
-    free = GUARDS["gradproj:hard"]().start({}, replace(known, keep=keep))
+    free = complement([GUARDS["gradproj:hard"]().forbids(replace(known, keep=keep))])
     assert free.shape == (DIM, DIM - 1)
     assert (known.retain[2] @ free).norm() < 1e-5 < (known.retain[0] @ free).norm()
 
@@ -208,9 +222,9 @@ def test_hard_projection_protects_the_positions_that_count_and_no_others():
 @pytest.mark.parametrize("kind", RIDGES)
 def test_the_ridge_of_soft_projection_is_by_the_kind_of_the_target(kind):
     known = replace(setting(Linear()), kind=kind)
-    found = GUARDS["gradproj:soft"]().start({}, known)
-    same = GUARDS["gradproj:soft"](ridge=RIDGES[kind]).start({}, known)
-    other = GUARDS["gradproj:soft"](ridge=10 * RIDGES[kind]).start({}, known)
+    found = GUARDS["gradproj:soft"]().start(known)
+    same = GUARDS["gradproj:soft"](ridge=RIDGES[kind]).start(known)
+    other = GUARDS["gradproj:soft"](ridge=10 * RIDGES[kind]).start(known)
     assert torch.equal(found, same) and not torch.equal(found, other)
 
 
@@ -226,6 +240,47 @@ class Slope(Objective):
 
 def test_the_rate_falls_as_a_cosine_to_a_twentieth():
     model = Linear()
-    made = train({"w": model.weight}, Slope(), [], setting(model), steps=4, lr=0.1, seed=0)
+    made = train(Slope(), [], replace(setting(model), steps=4), lr=0.1, seed=0)
     rates = [0.05 + 0.95 * share for share in (1, 0.853553, 0.5, 0.146447)]
     assert -made.edits["w"].stretch(0, OUT * DIM) == pytest.approx(0.1 * sum(rates), rel=1e-4)
+
+
+def test_soft_projection_chooses_among_what_hard_projection_leaves():
+    model = Linear()
+    known = setting(model)
+    both = [GUARDS[name]() for name in ("gradproj:hard", "gradproj:soft")]
+    made = train(ConAbl(), both, known, lr=1e-2, seed=0)
+    delta = torch.as_tensor(made.edits["w"].stretch(0, OUT * DIM)).reshape(OUT, DIM).float()
+    assert torch.linalg.matrix_rank(delta, rtol=1e-4) == 4
+    basis = both[0].forbids(known)
+    assert (delta @ basis.T).norm() <= 1e-5 * delta.norm()
+
+
+def test_a_step_is_clipped_before_adam_sees_it():
+    model = Linear()
+    seen = []
+
+    class Looks(Guard):
+        def after_step(self):
+            seen.append(model.weight.detach().clone())
+
+    def path(clip):
+        seen.clear()
+        model.weight.data = Linear().weight.data
+        known = replace(setting(model), weights={"w": model.weight}, steps=2)
+        train(Grows(), [Looks()], known, lr=1e-2, seed=0, clip=clip)
+        return [(b - a).abs().mean().item() for a, b in pairwise(seen)]
+
+    # of gradients 1 and 10, Adam's second step has a mean of 5.8 over a root of 7.1, clipped of 1
+    assert path(None)[0] != pytest.approx(path(1e-3)[0], rel=0.05)
+
+
+class Grows(Objective):
+    """Its gradient is 1 at the first step, and 10 at the second."""
+
+    def start(self, setting):
+        self.weight, self.slope = setting.student.weight, 1.0
+
+    def terms(self, rng):
+        yield "slope", self.slope * self.weight.sum()
+        self.slope = 10.0

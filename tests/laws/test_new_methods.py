@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from ckptedit.cli import app
 from ckptedit.deltas.change import Dense
+from ckptedit.diffusion.moments import RETAINED, TARGETS
 from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.method import Method, Solution
 from ckptedit.erasure.objectives import OBJECTIVES
@@ -25,11 +26,11 @@ class Rehearse(Guard):
     def __init__(self, *, weight: Annotated[float, Within("[0, inf)"), "of it"] = 2.0) -> None:
         self.weight = weight
 
-    def start(self, weights, setting):
+    def start(self, setting):
         self.setting, self.count = setting, torch.zeros(())
 
     def penalty(self, rng):
-        shown = self.setting.retained().pick(2, rng)
+        shown = self.setting.moments(RETAINED).pick(2, rng)
         return self.weight * mse_loss(self.setting.student(shown), shown.aim)
 
     def after_step(self):
@@ -47,8 +48,8 @@ class TwoTerms(Objective):
         self.setting = setting
 
     def terms(self, rng):
-        for name, moments in (("go", self.setting.targets()), ("stay", self.setting.retained())):
-            shown = moments.pick(self.setting.batch, rng)
+        for name, want in (("go", TARGETS), ("stay", RETAINED)):
+            shown = self.setting.moments(want).pick(self.setting.batch, rng)
             yield name, mse_loss(self.setting.student(shown), shown.aim)
 
 

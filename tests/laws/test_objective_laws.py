@@ -30,21 +30,23 @@ def objective(request) -> Objective:
     return OBJECTIVES[request.param]()
 
 
-def setting(model: Model) -> Setting:
+def setting(model: Model, steps: int = 30) -> Setting:
+    pairs = {"targets": PAIRS, "retained": KEPT}
     size = {"pictures": 2, "moments": 12, "seed": 0}
-    target, retain = (
-        model.text.encode([p.prompt for p in pairs]).hidden for pairs in (PAIRS, KEPT)
-    )
+    target, retain = (model.text.encode([p.prompt for p in each]).hidden for each in (PAIRS, KEPT))
     return Setting(
         kind="style",
         target=target,
         retain=retain,
         keep=torch.ones(retain.shape[:2], dtype=torch.bool),
+        anchors=model.text.encode([pair.anchor for pair in PAIRS]).hidden,
         general=lambda: torch.eye(target.shape[2], dtype=torch.float64),
-        targets=lambda: bank(model, PAIRS, **size),
-        retained=lambda: bank(model, KEPT, **size),
+        weights=weights(model),
+        moments=lambda want: bank(model, pairs[want.of], want=want, **size),
         student=lambda moments: predict(model, moments),
+        schedule=model.schedule,
         batch=3,
+        steps=steps,
     )
 
 
@@ -62,7 +64,6 @@ def values(objective: Objective, seed: int = 0) -> dict[str, Tensor]:
 
 
 def test_the_terms_are_named_finite_scalars_that_the_seed_decides(model, objective):
-    weights(model)
     objective.start(setting(model))
     first, again, other = values(objective), values(objective), values(objective, seed=1)
     assert first and all(term.ndim == 0 and term.isfinite() for term in first.values())
@@ -70,28 +71,27 @@ def test_the_terms_are_named_finite_scalars_that_the_seed_decides(model, objecti
 
 
 def test_gradients_reach_every_key_and_value_weight_and_nothing_else(model, objective):
-    edited = weights(model)
-    objective.start(setting(model))
+    known = setting(model)
+    objective.start(known)
     for term in values(objective).values():
         term.backward()
-    for name, parameter in edited.items():
+    for name, parameter in known.weights.items():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
-    ours = {id(parameter) for parameter in edited.values()}
+    ours = {id(parameter) for parameter in known.weights.values()}
     others = [p for p in model.unet.parameters() if id(p) not in ours]
     assert all(parameter.grad is None for parameter in others)
 
 
 def test_training_makes_the_terms_smaller(model, objective):
-    known, edited = setting(model), weights(model)
+    known = setting(model)
     objective.start(known)
     before = sum(value.item() for value in values(objective).values())
-    train(edited, objective, [], known, steps=30, lr=3e-3, seed=0)
+    train(objective, [], known, lr=3e-3, seed=0)
     assert sum(value.item() for value in values(objective).values()) < 0.9 * before
 
 
 def test_what_it_remembers_it_takes_back(model, objective):
-    weights(model)
     objective.start(setting(model))
     state = objective.state()
     fresh = type(objective)()

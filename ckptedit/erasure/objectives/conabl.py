@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from torch import Generator, Tensor
 from torch.nn.functional import mse_loss
 
+from ckptedit.diffusion.moments import TARGETS
 from ckptedit.erasure.objectives.objective import Objective
 from ckptedit.guards.guard import Setting
 
@@ -19,10 +20,10 @@ class ConAbl(Objective):
     """Has no parameters: the mean squared distance of the student on the target's prompts to the
     frozen teacher on the anchor's."""
 
-    asks = ("targets",)
+    asks = (TARGETS,)
 
     def start(self, setting: Setting) -> None:
-        self.setting, self.targets = setting, setting.targets()
+        self.setting, self.targets = setting, setting.moments(TARGETS)
 
     def terms(self, rng: Generator) -> Iterator[tuple[str, Tensor]]:
         shown = self.targets.pick(self.setting.batch, rng)
