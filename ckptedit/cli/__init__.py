@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from ckptedit import __version__
+from ckptedit.cli.erase_methods import ARGUMENTS
 from ckptedit.cli.streams import secure_streams
 from ckptedit.cli.trouble import told
 from ckptedit.errors import CkptError
@@ -52,6 +53,7 @@ class ErrorsToExit(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         from ckptedit.cli.interrupted import names_written
 
+        ctx.meta[ARGUMENTS] = list(ctx.args)
         try:
             with names_written() as names:
                 return super().invoke(ctx)

@@ -7,6 +7,7 @@ import typer
 from typer import Option
 
 from ckptedit import guards
+from ckptedit.cli.erase_methods import list_methods
 from ckptedit.cli.erase_report import announced, as_plan, as_report, summary
 from ckptedit.cli.options import (
     Ckpt,
@@ -134,6 +135,15 @@ def erase(
         int | None,
         Option(metavar="N", min=1, help="Of the processor; default: by the model's size."),
     ] = None,
+    list_methods: Annotated[
+        bool,
+        Option(
+            "--list-methods",
+            help="Print every method and guard with its parameters.",
+            is_eager=True,
+            callback=list_methods,
+        ),
+    ] = False,
     resume: Annotated[
         bool, Option("--resume", help="Go on where the same training was interrupted.")
     ] = False,
