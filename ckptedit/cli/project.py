@@ -1,18 +1,16 @@
 """`ckptedit project`: what a concept looks like to a checkpoint's text encoder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
 
-from ckptedit.cli.options import Ckpt, Concepts, Force, Json, Quiet, Tokenizer, one_of
-from ckptedit.cli.output import as_json, print_tables
+from ckptedit.cli.options import Ckpt, Concepts, Force, Json, Quiet, Strings, Tokenizer, one_of
+from ckptedit.cli.output import as_json
 from ckptedit.cli.progress import LOADING, progress
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from ckptedit.subspaces import Subspace
 
 SHOWN = 8  # directions and angles in the table; --json has all
@@ -21,9 +19,36 @@ SHOWN = 8  # directions and angles in the table; --json has all
 def project(
     ckpt: Ckpt,
     concept: Concepts,
+    within: Annotated[
+        Strings,
+        Option(
+            metavar="NAME",
+            help="Only what it shares with this, a name or file; repeatable; default: all.",
+        ),
+    ] = None,
+    minus: Annotated[
+        Strings,
+        Option(metavar="NAME", help="And has not of this; repeatable; default: nothing."),
+    ] = None,
+    against: Annotated[
+        Strings,
+        Option(metavar="NAME", help="Print the angles to this; repeatable; default: none."),
+    ] = None,
     neighbors: Annotated[int, Option(metavar="N", min=0, help="Nearest concepts to list.")] = 10,
+    among: Annotated[
+        str,
+        Option(
+            metavar="WHICH",
+            help="Of the lexicon, the tokenizer's vocabulary, or @file of names.",
+            autocompletion=one_of("lexicon", "vocabulary"),
+        ),
+    ] = "lexicon",
     tokens: Annotated[
-        str, Option(help="concept, or all: padding too.", autocompletion=one_of("concept", "all"))
+        str,
+        Option(
+            help="concept, all: padding too, eos, or pooled: the mean of the concept's.",
+            autocompletion=one_of("concept", "all", "eos", "pooled"),
+        ),
     ] = "concept",
     energy: Annotated[
         float | None, Option(metavar="X", help="Keep this share of it, 0..1; default: all.")
@@ -32,10 +57,10 @@ def project(
         int | None,
         Option(metavar="N", help="Keep at most this many directions; default: all."),
     ] = None,
-    against: Annotated[
-        str | None,
-        Option(metavar="PATH", help="A subspace to print the angles to; default: none."),
-    ] = None,
+    center: Annotated[bool, Option("--center", help="Take the mean of the tokens off.")] = False,
+    tolerance: Annotated[
+        float, Option(metavar="DEG", help="Degrees up to which two directions are one.")
+    ] = 1.0,
     tokenizer: Tokenizer = None,
     output: Annotated[
         str | None,
@@ -49,78 +74,101 @@ def project(
 ) -> None:
     """Find what is near a concept, and the subspace that it spans.
 
-    The subspace is that of its text embeddings, by the checkpoint's own encoder. With -o, writes it
-    as safetensors, the tensor "basis" [rank, dim] with orthonormal rows, and prints the path.
+    The subspace is that of its text embeddings, by the checkpoint's own encoder; of several
+    --concept, their union. The file of a subspace (x.safetensors, ./x) may stand for a name
+    anywhere. With -o, writes it as safetensors, the tensor "basis" [rank, dim] with orthonormal
+    rows, and prints the path.
 
     Example: ckptedit project base.safetensors --concept "Van Gogh" -o van-gogh.safetensors
     """
     from ckptedit.concepts.lists import listed
     from ckptedit.files import Checkpoint, check_output
+    from ckptedit.subspaces.basis import parts
 
     opened = Checkpoint(ckpt)
-    other = None if against is None else Checkpoint(against)
+    of = {
+        name: parts(listed(words))
+        for name, words in {
+            "concepts": concept, "within": within, "minus": minus, "against": against,
+        }.items()
+    }  # fmt: skip
     if output is not None:
-        inputs = [opened] if other is None else [opened, other]
-        check_output(output, inputs, force=force)
+        files = [part for each in of.values() for part in each if isinstance(part, Checkpoint)]
+        check_output(output, [opened, *files], force=force)
 
     with progress(quiet) as track:
         track.begin(LOADING)
-        from ckptedit import subspaces
+        from ckptedit.subspaces.project import project as run
+        from ckptedit.subspaces.project import save_subspace
+        from ckptedit.subspaces.span import Cut
 
-        basis = None if other is None else subspaces.read_basis(other)
-        cut = subspaces.Cut(rank=rank, energy=energy)
-        concepts = listed(concept)
-        found = subspaces.project(
-            opened, concepts, neighbors=neighbors, tokens=tokens, cut=cut, tokenizer=tokenizer
-        )
-    angles = None if basis is None else subspaces.angles_between(found.basis, basis)
+        found = run(
+            opened, neighbors=neighbors, among=listed([among]) if among[:1] == "@" else among,
+            tokens=tokens, cut=Cut(rank, energy), center=center, tolerance=tolerance,
+            tokenizer=tokenizer, track=track, **of,
+        )  # fmt: skip
     if output is not None:
-        subspaces.save_subspace(found, output, force=force)
-    show(found, angles, output, json)
+        save_subspace(found, output, force=force)
+    show(found, output, json)
 
 
-def show(found: "Subspace", angles: list[float] | None, output: str | None, json: bool) -> None:
+def show(found: "Subspace", output: str | None, json: bool) -> None:
     """Prints the report, the path or the table; nothing where the basis itself went to stdout."""
     if output == "-":
         return
     if json:
-        typer.echo(as_json(as_report(found, angles, output)))
+        typer.echo(as_json(as_report(found, output)))
     elif output is not None:
         typer.echo(output)
     else:
-        print_tables(tables(found, angles))
+        typer.echo("\n".join(lines(found)))
 
 
-def tables(found: "Subspace", angles: list[float] | None) -> "Iterable[RenderableType]":
-    """Rank, strongest directions, neighbours, angles."""
-    from rich.text import Text
-
+def lines(found: "Subspace") -> Iterator[str]:
+    """Rank, strongest directions, angles, neighbours."""
     from ckptedit.files import escape
 
-    names = escape(", ".join(found.concepts))
+    of = [escape(", ".join(found.concepts)) or "what the file holds"]
+    of += [f"within {escape(name)}" for name in found.within]
+    of += [f"minus {escape(name)}" for name in found.minus]
+    mean = ", their mean taken off" if found.center else ""
     strongest = " ".join(f"{share:.1%}" for share in found.energies[:SHOWN])
-    yield Text(f"{names}: rank {found.rank} of {found.dim}, from {found.tokens} tokens")
-    yield Text(f"energy along the first directions: {strongest}")
-    if angles is not None:
-        smallest = " ".join(f"{angle:.1f}°" for angle in angles[:SHOWN])
-        yield Text(f"principal angles, smallest first: {smallest}")
-    for neighbor in found.neighbors:
-        yield Text(f"{neighbor.cosine:6.3f}  {escape(neighbor.concept)}")
+    yield f"{' '.join(of)}: rank {found.rank} of {found.dim}, from {found.tokens} tokens{mean}"
+    yield f"energy along the first directions: {strongest}"
+    if found.angles is not None:
+        smallest = " ".join(f"{angle:.1f}°" for angle in found.angles[:SHOWN])
+        yield f"principal angles, smallest first: {smallest}"
+    if found.neighbors:
+        yield "cosine  angle  shared  neighbor"
+    for near in found.neighbors:
+        figures = f"{near.cosine:6.3f} {near.angle:5.1f}° {near.shared:7.1%}"
+        yield f"{figures}  {escape(near.concept)}"
 
 
-def as_report(found: "Subspace", angles: list[float] | None, output: str | None) -> dict[str, Any]:
+def as_report(found: "Subspace", output: str | None) -> dict[str, Any]:
     """The figures under their stable names."""
     report: dict[str, Any] = {
         "concepts": list(found.concepts),
+        "within": list(found.within),
+        "minus": list(found.minus),
         "tokens": found.tokens,
+        "center": found.center,
         "family": found.family,
         "rank": found.rank,
         "dim": found.dim,
         "energies": found.energies,
-        "neighbors": [{"concept": n.concept, "cosine": n.cosine} for n in found.neighbors],
+        "neighbors": [
+            {
+                "concept": near.concept,
+                "cosine": near.cosine,
+                "angle_degrees": near.angle,
+                "shared": near.shared,
+            }
+            for near in found.neighbors
+        ],
     }
-    if angles is not None:
-        report["angles_degrees"] = angles
+    if found.angles is not None:
+        report["angles_degrees"] = found.angles
     if output is not None:
         report["output"] = output
     return report

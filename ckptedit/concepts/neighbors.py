@@ -1,9 +1,8 @@
 """Which concepts lie near one another, by the embeddings that the UNet reads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -12,8 +11,10 @@ from ckptedit.concepts.names import distinct, normal, one_or_many
 from ckptedit.concepts.templates import NEUTRAL_FRAME
 from ckptedit.errors import BadParam
 from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.tokens import end_embeddings
 
 SYNONYM = 0.95  # cosine above which two names are taken for one concept, as Lee et al. 2026 do
+Embed = Callable[[TextEncoder, Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,21 @@ def concept_embeddings(encoder: TextEncoder, concepts: Sequence[str]) -> Tensor:
     """
     for concept in concepts:
         encoder.require_concept(concept)
-    prompts = [NEUTRAL_FRAME.format(concept) for concept in concepts]
-    ends = encoder.pad(prompts)[1] - 1  # [n]
-    hidden = encoder.encode_unpadded(prompts)  # [n, longest, d]
-    return hidden[torch.arange(len(prompts)), ends.to(hidden.device)]
+    return end_embeddings(encoder, [NEUTRAL_FRAME.format(concept) for concept in concepts])
 
 
 def nearest(
-    encoder: TextEncoder, targets: Sequence[str], candidates: Iterable[str], *, count: int = 10
+    encoder: TextEncoder,
+    targets: Sequence[str],
+    candidates: Iterable[str],
+    *,
+    count: int = 10,
+    embed: Embed = concept_embeddings,
 ) -> list[Neighbor]:
     """The candidates that lie nearest to any of the targets, nearest first.
 
     count: at most this many, 0 or more
+    embed: makes [n, d] of candidates; another one may know them already
 
     Other names of a target are left out: those that are spelled otherwise ("van-gogh"), those whose
     tokens contain its tokens in order, or are contained in them ("Vincent van Gogh", "gogh"), and
@@ -58,9 +62,9 @@ def nearest(
     for target in targets:
         encoder.require_concept(target)
     others = without(encoder, candidates, targets)
-    if not others or not count:
+    if not others or not count or not targets:
         return []
-    cosines = cosine_matrix(encoder, others, targets).amax(dim=1)  # [n]
+    cosines = cosine_matrix(encoder, others, targets, embed).amax(dim=1)  # [n]
     found = [Neighbor(name, float(c)) for name, c in zip(others, cosines, strict=True)]
     found = [neighbor for neighbor in found if neighbor.cosine <= SYNONYM]
     return sorted(found, key=lambda neighbor: (-neighbor.cosine, neighbor.concept))[:count]
@@ -76,10 +80,16 @@ def without(encoder: TextEncoder, candidates: Iterable[str], names: Iterable[str
     ]
 
 
-def cosine_matrix(encoder: TextEncoder, rows: Sequence[str], columns: Sequence[str]) -> Tensor:
-    """Cosines between concepts: [rows, columns] float32."""
-    both = normalize(concept_embeddings(encoder, [*rows, *columns]), dim=1)
-    return (both[: len(rows)] @ both[len(rows) :].mT).clamp(-1, 1)
+def cosine_matrix(
+    encoder: TextEncoder,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    embed: Embed = concept_embeddings,
+) -> Tensor:
+    """Cosines between concepts: [rows, columns] float32. embed: makes [n, d] of the rows."""
+    left = normalize(embed(encoder, rows), dim=1)
+    right = normalize(concept_embeddings(encoder, columns), dim=1)
+    return (left @ right.mT).clamp(-1, 1)
 
 
 def same_concept(encoder: TextEncoder, a: str, b: str) -> bool:

@@ -9,17 +9,31 @@ import torch
 from torch import Tensor
 
 from ckptedit.concepts.lexicon import lexicon_of
-from ckptedit.concepts.lists import one_or_more
-from ckptedit.concepts.neighbors import Neighbor, nearest, readable
-from ckptedit.concepts.templates import NEUTRAL_FRAME
-from ckptedit.errors import BadCheckpoint, BadParam, Incompatible
-from ckptedit.families import Family, detect
-from ckptedit.files import Checkpoint, Spec, Written, write
-from ckptedit.subspaces.subspace import check_cut, principal_angles, protected_basis
+from ckptedit.concepts.neighbors import Embed, Neighbor, concept_embeddings, nearest, readable
+from ckptedit.errors import BadParam
+from ckptedit.families import detect
+from ckptedit.files import Checkpoint, Spec, Written, opened, write
+from ckptedit.progress import Track, silent
+from ckptedit.subspaces.basis import FACTS, TENSOR, Part, concepts_of, label_of, parts
+from ckptedit.subspaces.sets import TOLERANCE, difference, intersection, require_tolerance
+from ckptedit.subspaces.span import WHOLE, Cut, Spans
+from ckptedit.subspaces.subspace import angles_between, coverage
+from ckptedit.subspaces.wordlist import whole_words, word_embeddings
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
-from ckptedit.text.tokens import require_tokens, token_embeddings
 
-FRAMES = ("{}", NEUTRAL_FRAME, "a photo of {}", "an image of {}", "{} style", "a painting by {}")
+LEXICON, VOCABULARY = "lexicon", "vocabulary"  # what neighbours are looked for among
+
+
+@dataclass(frozen=True, slots=True)
+class Nearby(Neighbor):
+    """A neighbour, and how far its own subspace is from the one that was asked for.
+
+    angle:  the smallest principal angle, in degrees
+    shared: share of the neighbour's energy that lies inside, 0..1
+    """
+
+    angle: float
+    shared: float
 
 
 @dataclass(frozen=True)
@@ -27,8 +41,10 @@ class Subspace:
     """What a set of concepts looks like to the K/V weights.
 
     basis:     [r, d] float32, orthonormal rows, strongest direction first
-    energies:  [r] share of the tokens' squared norm along each direction, falling
+    energies:  [r] share of the concepts' squared norm along each direction, falling
     neighbors: nearest first, the concepts and their other names left out
+    angles:    to what it was held against, smallest first, in degrees; None if to nothing
+    center, within, minus: as `project` has them
     """
 
     concepts: tuple[str, ...]
@@ -36,7 +52,11 @@ class Subspace:
     family: str
     basis: Tensor
     energies: list[float]
-    neighbors: list[Neighbor] = field(default_factory=list)
+    neighbors: list[Nearby] = field(default_factory=list)
+    angles: list[float] | None = None
+    center: bool = False
+    within: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
 
     @property
     def rank(self) -> int:
@@ -47,106 +67,125 @@ class Subspace:
         return self.basis.shape[1]
 
 
-@dataclass(frozen=True)
-class Cut:
-    """How much of a subspace is kept: at most `rank` directions, and as many as hold `energy`."""
-
-    rank: int | None = None
-    energy: float | None = None
-
-
 def project(
     checkpoint: Checkpoint | str | Path,
-    concepts: str | Sequence[str],
+    concepts: Part | Sequence[Part],
     *,
+    within: Part | Sequence[Part] = (),
+    minus: Part | Sequence[Part] = (),
+    against: Part | Sequence[Part] = (),
     neighbors: int = 10,
+    among: str | Sequence[str] = LEXICON,
     tokens: str = "concept",
-    cut: Cut = Cut(),
+    cut: Cut = WHOLE,
+    center: bool = False,
+    tolerance: float = TOLERANCE,
     tokenizer: str | Path | None = None,
+    track: Track = silent,
 ) -> Subspace:
     """Builds the subspace that the concepts' token embeddings span, in several sentences.
 
-    concepts: one or more, as they occur in prompts
-    tokens:   "concept": the embeddings of the concept's own tokens; "all": of every position,
-              beginning, end and padding included
+    concepts:  one or more: names as they occur in prompts, or files of subspaces (a text is one if
+               it ends in .safetensors, or begins with ./, ../ or /). Several are their union
+    within:    only what that has in common with each of these; minus: of that, only what the union
+               of these has not. Names or files, too
+    against:   names or files, to whose union the angles are measured
+    neighbors: how many to list, 0 or more; among: "lexicon", "vocabulary", which is the words that
+               the tokenizer has as one token, or a list of names
+    tokens:    which embeddings make it: "concept", "all", "eos" or "pooled", see `Spans`
+    cut, center: of the embeddings of names; a file is taken as it is
+    tolerance: degrees, in (0, 90), up to which two directions count as one
     """
-    require_tokens(tokens)
-    check_cut(cut.rank, cut.energy)
-    if not concepts:
+    require_tolerance(tolerance)
+    named, common, taken, held = map(parts, (concepts, within, minus, against))
+    if not named:
         raise BadParam("name at least one concept")
-    if not isinstance(checkpoint, Checkpoint):
-        checkpoint = Checkpoint(checkpoint)
-    family = detect(checkpoint)
-    given = Path(tokenizer) if tokenizer else None
-    encoder = load_text_encoder(checkpoint, family, tokenizer=given)
-    named = one_or_more(concepts)
-    return concept_subspace(
-        encoder, named, family=family, neighbors=neighbors, tokens=tokens, cut=cut
-    )
-
-
-def concept_subspace(
-    encoder: TextEncoder,
-    concepts: Sequence[str],
-    *,
-    family: Family,
-    neighbors: int = 10,
-    tokens: str = "concept",
-    cut: Cut = Cut(),
-) -> Subspace:
-    """As `project`, with an encoder that is loaded already."""
-    pairs = [(frame.format(c), c) for c in dict.fromkeys(concepts) for frame in FRAMES]
-    for concept in concepts:
-        encoder.require_concept(concept)
-    own = [concept for _, concept in pairs] if tokens == "concept" else None
-    embeddings = token_embeddings(encoder, [prompt for prompt, _ in pairs], own).cpu()
-    basis = protected_basis(embeddings, rank=cut.rank, energy=cut.energy)
-    along = (embeddings.double() @ basis.double().mT).square().sum(dim=0)
-    words = readable(encoder, lexicon_of(family))
+    with opened(checkpoint) as base:
+        family = detect(base)
+        given = Path(tokenizer) if tokenizer else None
+        encoder = load_text_encoder(base, family, tokenizer=given)
+    spans = Spans(encoder, family, tokens, cut, center, tolerance)
+    basis = spans.basis(named)
+    for other in common:
+        basis = intersection(basis, spans.basis([other]), tolerance=tolerance)
+    if taken:
+        basis = difference(basis, spans.basis(taken), tolerance=tolerance)
+    basis, energies = strongest_first(basis, spans.rows(named))
+    names = tuple(name for part in named for name in names_of(part))
+    words, embed = candidates(spans, among, track)
     return Subspace(
-        concepts=tuple(concepts),
+        concepts=names,
         tokens=tokens,
         family=family.name,
         basis=basis,
-        energies=(along / embeddings.double().square().sum()).tolist(),
-        neighbors=nearest(encoder, concepts, words, count=neighbors),
+        energies=energies,
+        neighbors=[
+            nearby(spans, basis, neighbor)
+            for neighbor in nearest(encoder, names, words, count=neighbors, embed=embed)
+        ],
+        angles=angles_between(basis, spans.basis(held)) if held else None,
+        center=center,
+        within=tuple(map(label_of, common)),
+        minus=tuple(map(label_of, taken)),
     )
+
+
+def strongest_first(basis: Tensor, rows: Tensor) -> tuple[Tensor, list[float]]:
+    """Turns a basis [r, d] so that its directions are the principal ones of rows [m, d].
+
+    returns: the basis, and the share of the rows' squared norm along each direction, falling
+    """
+    inside = rows.double() @ basis.double().mT  # [m, r]
+    shares, turn = torch.linalg.eigh(inside.mT @ inside)
+    turned = (turn.flip(1).mT @ basis.double()).float()
+    total = float(rows.double().square().sum())
+    return turned, [max(float(share), 0.0) / total for share in shares.flip(0)]
+
+
+def candidates(
+    spans: Spans, among: str | Sequence[str], track: Track
+) -> tuple[Sequence[str], Embed]:
+    """The names that neighbours are looked for among, and what embeds them."""
+    encoder = spans.encoder
+    if among == LEXICON:
+        return readable(encoder, lexicon_of(spans.family)), concept_embeddings
+    if among != VOCABULARY:
+        if isinstance(among, str):
+            raise BadParam(f"among must be {LEXICON}, {VOCABULARY} or a list, not {among!r}")
+        return among, concept_embeddings
+    words = whole_words(encoder)
+    ends = word_embeddings(encoder, words, track=track)[:, 1]
+    row = {word: i for i, word in enumerate(words)}
+
+    def known(_: TextEncoder, names: Sequence[str]) -> Tensor:
+        return ends[[row[name] for name in names]].to(encoder.device)
+
+    return words, known
+
+
+def nearby(spans: Spans, basis: Tensor, neighbor: Neighbor) -> Nearby:
+    """Holds a neighbour's own subspace, made in the same way, against a basis."""
+    rows, own = spans.rows([neighbor.concept]), spans.basis([neighbor.concept])
+    angle, shared = angles_between(basis, own)[0], coverage(rows, basis)
+    return Nearby(neighbor.concept, neighbor.cosine, angle, shared)
+
+
+def names_of(part: str | Checkpoint) -> tuple[str, ...]:
+    return (part,) if isinstance(part, str) else concepts_of(part)
 
 
 def save_subspace(subspace: Subspace, target: str | Path, *, force: bool = False) -> Written:
     """Writes a subspace as safetensors: the tensor "basis", and what it is of in the metadata."""
     basis = subspace.basis.contiguous()
-    metadata = {
-        "ckptedit.subspace": json.dumps(
-            {
-                "concepts": list(subspace.concepts),
-                "tokens": subspace.tokens,
-                "family": subspace.family,
-                "neighbors": [neighbor.concept for neighbor in subspace.neighbors],
-            },
-            ensure_ascii=False,
-        )
+    facts = {
+        "concepts": list(subspace.concepts),
+        "within": list(subspace.within),
+        "minus": list(subspace.minus),
+        "tokens": subspace.tokens,
+        "center": subspace.center,
+        "family": subspace.family,
+        "neighbors": [neighbor.concept for neighbor in subspace.neighbors],
     }
-    spec = Spec("basis", "F32", tuple(basis.shape))
+    spec = Spec(TENSOR, "F32", tuple(basis.shape))
+    metadata = {FACTS: json.dumps(facts, ensure_ascii=False)}
     return write(target, [spec], [basis.numpy()], metadata, force=force)
-
-
-def read_basis(source: Checkpoint | str | Path) -> Tensor:
-    """Reads the basis [r, d] of a file that `save_subspace` wrote."""
-    checkpoint = source if isinstance(source, Checkpoint) else Checkpoint(source)
-    if "basis" not in checkpoint or len(checkpoint["basis"].shape) != 2:
-        raise BadCheckpoint(f"{checkpoint.label} holds no subspace, no tensor 'basis' [r, d]")
-    basis = checkpoint.tensor("basis").float()
-    identity = torch.eye(len(basis))
-    if not torch.allclose(basis @ basis.mT, identity, atol=1e-4):
-        raise BadCheckpoint(f"{checkpoint.label}: the rows of 'basis' are not orthonormal")
-    return basis
-
-
-def angles_between(a: Tensor, b: Tensor) -> list[float]:
-    """Principal angles between two subspaces in degrees, smallest first."""
-    if a.shape[1] != b.shape[1]:
-        raise Incompatible(
-            f"the subspaces are of different text encoders: widths {a.shape[1]} and {b.shape[1]}"
-        )
-    return torch.rad2deg(principal_angles(a, b)).tolist()

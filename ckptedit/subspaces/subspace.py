@@ -12,6 +12,7 @@ C; here the basis is orthonormal and thin, and directions of rounding noise are 
 damped.
 """
 
+from math import degrees
 from typing import NamedTuple
 
 import torch
@@ -78,24 +79,16 @@ def coverage(tokens: Tensor, basis: Tensor) -> float:
     return float((full @ basis.to(full).mT).square().sum() / total)
 
 
-def principal_angles(a: Tensor, b: Tensor) -> Tensor:
-    """The angles between two subspaces, smallest first, in radians, 0..π/2.
+def angles_between(a: Tensor, b: Tensor) -> list[float]:
+    """The principal angles between two subspaces, smallest first, in degrees, 0..90.
 
-    a: [r, d], b: [s, d], orthonormal rows -> [min(r, s)] float64
-
-    Björck & Golub, Numerical methods for computing angles between linear subspaces, 1973,
-    https://doi.org/10.1090/S0025-5718-1973-0348991-3: cosines are the singular values of A Bᵀ; for
-    small angles, where a cosine is blind, sines of what of one lies outside the other.
+    a: [r, d], b: [s, d], bases -> [min(r, s)]
     """
+    from scipy.linalg import subspace_angles
+
     _require_width(a, b)
-    if len(a) < len(b):
-        a, b = b, a
-    big, small = a.double(), b.double()
-    cosines = torch.linalg.svdvals(small @ big.mT)  # [s], largest first
-    outside = small - (small @ big.mT) @ big
-    sines = torch.linalg.svdvals(outside).flip(0)  # [s], smallest first
-    by_cosine, by_sine = cosines.clamp(0, 1).acos(), sines.clamp(0, 1).asin()
-    return torch.where(cosines.square() < 0.5, by_cosine, by_sine)
+    angles = subspace_angles(a.double().mT.numpy(), b.double().mT.numpy())
+    return [degrees(angle) for angle in angles[::-1]]
 
 
 def second_moment(tokens: Tensor) -> Tensor:
@@ -163,6 +156,6 @@ def soft_directions(
 def _require_width(x: Tensor, basis: Tensor) -> None:
     if basis.ndim != 2 or x.shape[-1] != basis.shape[-1]:
         raise Incompatible(
-            f"need vectors and a basis of the same width, got {list(x.shape)} and "
-            f"{list(basis.shape)}"
+            f"need vectors and a basis of the same width, of one text encoder; got {list(x.shape)} "
+            f"and {list(basis.shape)}"
         )

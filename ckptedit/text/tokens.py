@@ -27,6 +27,16 @@ def token_embeddings(
     return torch.cat([row[place] for row, place in zip(hidden, places, strict=True)])
 
 
+def end_embeddings(encoder: TextEncoder, prompts: Sequence[str]) -> Tensor:
+    """[n, d] float32: of each prompt, the embedding of the token that ends it.
+
+    CLIP learns to sum a text up there: it is what CLIP calls the pooled embedding.
+    """
+    ends = encoder.pad(prompts)[1] - 1  # [n]
+    hidden = encoder.encode_unpadded(prompts)  # [n, longest, d]
+    return hidden[torch.arange(len(prompts)), ends.to(hidden.device)]
+
+
 def require_tokens(tokens: str) -> None:
     """Raises BadParam unless tokens is "concept" or "all"."""
     if tokens not in TOKENS:

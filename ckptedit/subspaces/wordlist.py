@@ -1,0 +1,58 @@
+"""The words that a tokenizer has as one token, and what they are to the encoder in a sentence."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ckptedit.concepts.templates import NEUTRAL_FRAME
+from ckptedit.files.cache import cached, digest
+from ckptedit.progress import Track, silent
+from ckptedit.subspaces.vocabulary import encoder_digest
+from ckptedit.text.encoder import TextEncoder
+
+VERSION = "1"  # of the recipe below; part of the cache's key
+BATCH = 256  # prompts, of a few tokens each
+
+
+def whole_words(encoder: TextEncoder) -> list[str]:
+    """The words of the vocabulary in its order: what is one token in a sentence, with a letter or
+    digit in it. Pieces of words, of which no prompt is made, are not among them.
+    """
+    tokenizer = encoder.tokenizer
+    ids = [i for i in range(len(tokenizer)) if i not in tokenizer.all_special_ids]
+    texts = [text.strip() for text in tokenizer.batch_decode([[i] for i in ids])]
+    framed = [NEUTRAL_FRAME.format(text) for text in texts]
+    rows = tokenizer(framed, add_special_tokens=False, verbose=False).input_ids
+    before = len(encoder.tokens(NEUTRAL_FRAME.format("")))
+    return [
+        text
+        for i, text, row in zip(ids, texts, rows, strict=True)
+        if row[before:] == [i] and any(letter.isalnum() for letter in text)
+    ]
+
+
+def word_embeddings(encoder: TextEncoder, names: Sequence[str], *, track: Track = silent) -> Tensor:
+    """[n, 2, d] float32 on the CPU: each name's last token in NEUTRAL_FRAME, and the token after
+    it, which ends the text.
+
+    Cached on disk by the digest of the encoder's weights and vocabulary, and of the names.
+    """
+
+    def make() -> np.ndarray:
+        ids, lengths = encoder.pad([NEUTRAL_FRAME.format(name) for name in names])
+        ids = ids[:, : int(lengths.max())]
+        parts = list(zip(ids.split(BATCH), lengths.split(BATCH), strict=True))
+        found = [_last_two(encoder, *part) for part in track(parts, "reading the words")]
+        rows: np.ndarray = torch.cat(found).numpy()
+        return rows
+
+    key = digest([VERSION, NEUTRAL_FRAME, encoder_digest(encoder), *names])
+    return torch.from_numpy(cached("words", key, make))
+
+
+def _last_two(encoder: TextEncoder, ids: Tensor, lengths: Tensor) -> Tensor:
+    places = torch.stack([lengths - 2, lengths - 1], dim=1)  # [n, 2]
+    hidden = encoder.encode_ids(ids, batch=BATCH)
+    return hidden[torch.arange(len(ids), device=hidden.device)[:, None], places].cpu()
