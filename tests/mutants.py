@@ -19,6 +19,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 
 LAWS = "tests/laws/test_guard_laws.py"
+CLAIMS = "tests/laws/test_guard_claims.py"
 METHODS = "tests/laws/test_method_laws.py"
 OBJECTIVES = "tests/laws/test_objective_laws.py"
 BANK = "tests/erasure/test_bank.py"
@@ -389,6 +390,20 @@ MUTANTS = (
         "names = [*request.retained, *(target.concept for target in request.earlier)]",
         "names = [*request.retained]",
         ERASE,
+    ),
+    Mutant(
+        "the published projection of gradients does not even do what was published",
+        "guards/gradproj_gradient.py",
+        "weight.grad = weight.grad @ self.projector.to(weight.grad)",
+        "pass",
+        CLAIMS,
+    ),
+    Mutant(
+        "a distillation of weight 0 draws from the training's generator",
+        "guards/distill.py",
+        "        if not self.weight:\n            return None\n",
+        "",
+        CLAIMS,
     ),
 )
 

@@ -1,6 +1,6 @@
 """What an edit may move: one file per guard.
 
-A guard is a class with any of the four hooks of `Guard`. To add one: write its file, and add its
+A guard is a class with any of the hooks of `Guard`. To add one: write its file, and add its
 line below.
 """
 
@@ -11,6 +11,7 @@ GUARDS = Registry(
     {
         "gradproj:hard": "ckptedit.guards.gradproj_hard:GradProjHard",
         "gradproj:soft": "ckptedit.guards.gradproj_soft:GradProjSoft",
+        "gradproj:gradient": "ckptedit.guards.gradproj_gradient:GradProjGradient",
         "distill": "ckptedit.guards.distill:Distill",
     },
 )

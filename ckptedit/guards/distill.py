@@ -11,7 +11,7 @@ from typing import Annotated
 from torch import Generator, Tensor
 from torch.nn.functional import mse_loss
 
-from ckptedit.diffusion.moments import RETAINED
+from ckptedit.diffusion.moments import RETAINED, Want
 from ckptedit.guards.guard import Guard, Setting
 from ckptedit.params import Within
 
@@ -19,22 +19,28 @@ from ckptedit.params import Within
 class Distill(Guard):
     """Mean squared distance of the student to what the frozen model said of retained prompts."""
 
-    asks = (RETAINED,)
+    idle = "weight=0"
+    asks: tuple[Want, ...] = (RETAINED,)
 
     def __init__(
         self,
         *,
         weight: Annotated[
             float,
-            Within("(0, inf)"),
+            Within("[0, inf)"),
             "of the half that is retained against the half that erases",
         ] = 1.0,
     ) -> None:
         self.weight = weight
+        if not weight:
+            self.asks = ()  # nothing is rehearsed
 
     def start(self, setting: Setting) -> None:
-        self.setting, self.retained = setting, setting.moments(RETAINED)
+        if self.weight:
+            self.setting, self.retained = setting, setting.moments(RETAINED)
 
-    def penalty(self, rng: Generator) -> Tensor:
+    def penalty(self, rng: Generator) -> Tensor | None:
+        if not self.weight:
+            return None
         shown = self.retained.pick(self.setting.batch, rng)
         return self.weight * mse_loss(self.setting.student(shown), shown.aim)

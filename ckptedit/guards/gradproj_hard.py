@@ -24,6 +24,7 @@ from ckptedit.subspaces.subspace import protected_basis
 class GradProjHard(Guard):
     """W moves outside the principal subspace of what is retained, and nowhere else."""
 
+    exact = True
     more_room = "protect less of it (-p energy=0.8), or use --guard gradproj:soft"
 
     def __init__(

@@ -5,6 +5,11 @@ the target's tokens against that of the whole vocabulary, the retained prompts a
 the orthogonal projector of gradient projection (Lee et al., ICLR 2026,
 https://arxiv.org/abs/2511.07970) draws a line between protected and free, this weighs one energy
 against the other, as Fisher's discriminant does. The delta has the rank of Q by construction.
+
+A right factor that is frozen, so that what is trained cannot leave a subspace, is SuPLoRA's (AAAI
+2026, https://arxiv.org/abs/2601.03305): there, LoRA's down-projection is fixed at right angles to
+what is retained, as by `gradproj:hard`. Ours is what Q is chosen by: the moment of the whole
+vocabulary, which stands for all that nobody thought of retaining.
 """
 
 from typing import Annotated
@@ -26,6 +31,7 @@ class GradProjSoft(Guard):
     """W moves in a few directions, fixed before the first step."""
 
     asks = ("general",)
+    exact = True
     more_room = "raise the ridge (-p ridge=0.03)"
 
     def __init__(

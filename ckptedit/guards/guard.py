@@ -64,7 +64,7 @@ class Stage:
           plan of the work can be shown
     """
 
-    asks: ClassVar[tuple[str | Want, ...]] = ()
+    asks: tuple[str | Want, ...] = ()
 
     def mask(self) -> Mapping[str, Tensor] | None:
         """Which entries of which weights may move: name -> bool [out, d]; None: all of all.
@@ -90,9 +90,14 @@ class Stage:
 class Guard(Stage):
     """Does nothing at any of these moments; guards override those they need.
 
+    exact:     whether what it holds stays as it was but for rounding, whatever the steps are; else
+               it only makes it less likely to move
+    idle:      the hyperparameter at which it changes nothing, not a bit: "weight=0"; "": none
     more_room: what a user can do where the guard leaves the target too little to be edited
     """
 
+    exact: ClassVar[bool] = False
+    idle: ClassVar[str] = ""
     more_room: ClassVar[str] = ""
 
     def forbids(self, reading: Reading) -> Tensor | None:
