@@ -1,7 +1,7 @@
 """Moments of denoising: what a training step shows to the model, and what it should see there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -71,3 +71,7 @@ class Moments:
     def pick(self, size: int, rng: Generator) -> "Moments":
         """`size` of them at random (drawn on the CPU)."""
         return self[torch.randint(len(self), (size,), generator=rng).to(self.t.device)]
+
+    def as_told(self) -> "Moments":
+        """The same, for a student that reads what was told: the anchors' prompts."""
+        return replace(self, text=self.told)

@@ -2,5 +2,12 @@
 
 from ckptedit.registry import Registry
 
-OBJECTIVES = Registry("objective", {"conabl": "ckptedit.erasure.objectives.conabl:ConAbl"})
+OBJECTIVES = Registry(
+    "objective",
+    {
+        "conabl": "ckptedit.erasure.objectives.conabl:ConAbl",
+        "conabl-noise": "ckptedit.erasure.objectives.conabl_noise:ConAblNoise",
+        "esd": "ckptedit.erasure.objectives.esd:ESD",
+    },
+)
 DEFAULT = "conabl"
