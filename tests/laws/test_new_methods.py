@@ -92,10 +92,7 @@ def test_the_command_line_runs_it_and_the_report_names_it(tiny, tmp_path, asked,
         (["--guard", "rehearse", "-p", "weight=-1"], "weight must be 0 or more"),
         (["--method", "halve", "--guard", "rehearse"], "closed form"),
         (["--method", "halve", "-p", "weight=1"], "nothing in use has a parameter weight"),
-        (
-            ["--method", "half"],
-            "no method is called 'half'; there are: conabl, halve, twoterms, uce",
-        ),
+        (["--method", "half"], "no method is called 'half'; there are: "),
         (["--guard", "rehearsal"], "no guard is called 'rehearsal'"),
     ],
 )
