@@ -1,6 +1,6 @@
 """What `ckptedit erase` says of an erasure: for people on stderr, for programs as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ckptedit import guards
@@ -98,6 +98,8 @@ def as_report(erasure: "Erasure", output: str) -> dict[str, Any]:
         "coverage": held and held.coverage,
         "room": held and held.room,
         "kv_change": {"retain": effect.retain, "target": effect.target},
+        "erases": erasure.erases,
+        "facts": dict(erasure.facts),
         "warnings": warnings(erasure),
     }
 
@@ -106,8 +108,9 @@ def summary(erasure: "Erasure") -> list[str]:
     """What a person wants to know, in a few lines."""
     request, effect = erasure.request, erasure.effect
     held = effect.protection
+    done = "erased" if erasure.erases else "changed"
     lines = [
-        f"erased {_named(request)} in {erasure.seconds:.0f} s, {_how(erasure.options)}",
+        f"{done} {_named(request)} in {erasure.seconds:.0f} s, {_how(erasure.options)}",
         f"drift {effect.drift:.4f} of the K/V weights; keys and values change by "
         f"{effect.target:.3f} on held-out prompts of the target, "
         f"{effect.retain:.3f} on retained ones",
@@ -117,9 +120,19 @@ def summary(erasure: "Erasure") -> list[str]:
             f"leak {held.leak:.1e} (stored {held.stored:.1e}), coverage {held.coverage:.1%}, "
             f"room {held.room:.1%}"
         )
+    lines += _figures(erasure.facts)
     noted = erasure.request.notes  # said before
     late = [warning for warning in warnings(erasure) if warning not in noted]
     return [*lines, *(f"warning: {warning}" for warning in late)]
+
+
+def _figures(facts: Mapping[str, Any]) -> list[str]:
+    """What a method has to say of each target, a line each."""
+    return [
+        f"{what} of {name!r}: " + ", ".join(f"{key} {x:.3f}" for key, x in figures.items())
+        for what, of in facts.items()
+        for name, figures in of.items()
+    ]
 
 
 def warnings(erasure: "Erasure") -> list[str]:

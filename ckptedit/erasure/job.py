@@ -1,7 +1,7 @@
 """One erasure: resolved and checked before anything is computed, then carried out."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -36,6 +36,7 @@ class Erasure:
     edits:   name -> its change, unrounded, in the form in which it was made
     gram:    [d, d], mean of e eᵀ over the token embeddings of prompts that name the targets
     threads: that the training computed with; the bytes depend on it
+    facts, erases: as in `Solution`
     path, sha256: what was written, and the digest of its tensor data; None if nothing was
     """
 
@@ -46,16 +47,21 @@ class Erasure:
     gram: Tensor
     threads: int
     seconds: float
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    erases: bool = True
     path: Path | None = None
     sha256: str | None = None
 
     def ledger_line(self, parent_sha256: str) -> Mapping[str, Any]:
         """The entry of this edit, with what later commands read of it."""
+        gone = self.request.targets if self.erases else ()
         facts: dict[str, Any] = {
-            "concepts": [target.concept for target in self.request.targets],
-            "targets": [asdict(target) for target in self.request.targets],
+            "concepts": [target.concept for target in gone],
+            "targets": [asdict(target) for target in gone],
             "retain": list(self.request.retained),
         }
+        if not self.erases:
+            facts["changed"] = [target.concept for target in self.request.targets]
         options = self.options.facts() | {"threads": self.threads}
         return ledger.entry("erase", options, parent_sha256, seed=self.options.seed, **facts)
 
@@ -142,4 +148,14 @@ def _report(job: Job, words: Words, solution: Solution, count: int, seconds: flo
     )
     edits = job.weights.with_copies(solution.edits)
     gram = second_moment(target).float()
-    return Erasure(request, job.options, edits, effect, gram, count, seconds)
+    return Erasure(
+        request,
+        job.options,
+        edits,
+        effect,
+        gram,
+        count,
+        seconds,
+        facts=solution.facts,
+        erases=solution.erases,
+    )

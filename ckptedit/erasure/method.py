@@ -1,8 +1,8 @@
 """What a method of erasing is: a request and the K/V weights in, an edit of them out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -16,10 +16,18 @@ Edits = Mapping[str, LowRank | Dense]  # name -> the change of that tensor, edit
 
 @dataclass(frozen=True)
 class Solution:
-    """edits: of the weights, unrounded; directions: Q [d, k] that they were confined to, if any."""
+    """What a method found.
+
+    edits:      of the weights, unrounded
+    directions: Q [d, k] that they were confined to, if any
+    facts:      figures of the method's own, what -> target -> name -> number, for the report
+    erases:     whether the targets are gone, and later edits must keep them so
+    """
 
     edits: Edits
     directions: Tensor | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    erases: bool = True
 
 
 class Method:

@@ -2,4 +2,14 @@
 
 from ckptedit.registry import Registry
 
-CLOSED_FORMS = Registry("closed form", {"uce": "ckptedit.erasure.closed_forms.uce:UCE"})
+CLOSED_FORMS = Registry(
+    "closed form",
+    {
+        "uce": "ckptedit.erasure.closed_forms.uce:UCE",
+        "rece": "ckptedit.erasure.closed_forms.rece:RECE",
+        "mace": "ckptedit.erasure.closed_forms.mace:MACE",
+        "dp": "ckptedit.erasure.closed_forms.dp:DP",
+        "speed": "ckptedit.erasure.closed_forms.speed:Speed",
+        "oce": "ckptedit.erasure.closed_forms.oce:OCE",
+    },
+)
