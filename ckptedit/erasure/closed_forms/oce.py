@@ -36,6 +36,8 @@ NOISE = 1e-3  # share of the largest singular value below which a direction is n
 class OCE(Method):
     """Procrustes' rotation of each weight's outputs; values only."""
 
+    roles = ("v", "kv", "k")
+
     asks = ("general",)
 
     def __init__(

@@ -46,6 +46,8 @@ ROUNDS = 20  # of Lloyd's algorithm
 class Speed(Method):
     """The null space of what the edit would move most; values only."""
 
+    roles = ("v", "kv", "k")
+
     def __init__(
         self,
         *,
