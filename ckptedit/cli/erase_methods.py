@@ -37,7 +37,7 @@ def lines(entry: "Entry") -> list[str]:
     found = [f"  {entry.name}{edits}  {entry.summary}"]
     for each in entry.parameters:
         ranged = f", {each.choices}" if each.choices else ""
-        found.append(f"      -p {each.name}={_written(each.default)}{ranged}: {each.meaning}")
+        found.append(f"      -p {each.name}={written(each.default)}{ranged}: {each.meaning}")
     return found
 
 
@@ -53,7 +53,7 @@ def as_record(entry: "Entry") -> dict[str, Any]:
     }
 
 
-def _written(default: Any) -> str:
+def written(default: Any) -> str:
     """As a user would write it after the equals sign."""
     if isinstance(default, bool):
         return str(default).lower()

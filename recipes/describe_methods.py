@@ -1,0 +1,108 @@
+"""Makes the page of methods: figures from recipes/methods-figures.json, the rest from docstrings.
+
+python recipes/describe_methods.py > docs/methods.md  (a test fails when the page is not current)
+python recipes/describe_methods.py --figures ROWS     takes over what methods_table.py measured
+"""
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ckptedit.cli.erase_methods import written
+from ckptedit.erasure.listing import SORTS, Entry, entries
+
+FIGURES = Path(__file__).parent / "methods-figures.json"
+INTRODUCTION = Path(__file__).parent / "methods-introduction.md"
+COLUMNS = ("ua", "shown", "unseen", "ra_c", "drift", "leak", "seconds")
+TITLES = {
+    "objective": "Objectives: what a training asks of the model",
+    "closed form": "Closed forms: seconds, and no UNet",
+    "guard": "Guards: what an edit may move",
+}
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [INTRODUCTION.read_text().rstrip()]
+    rows = json.loads(FIGURES.read_text()) if FIGURES.exists() else []
+    for kind in ("style", "object"):
+        parts += [f"### Two {kind}s", "\n".join(table([r for r in rows if r["kind"] == kind]))]
+    found = list(entries())
+    for sort in SORTS:
+        parts.append(f"## {TITLES[sort]}")
+        parts += [section(entry) for entry in found if entry.sort == sort]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """One line for each method and guard; pictures is how many UA counts."""
+    yield "| method | guard | UA | RA-I shown | unseen | RA-C | drift | leak | seconds | pictures |"
+    yield "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    for row in rows:
+        if "failed" in row:
+            yield f"| `{row['method']}` | {row['guard']} | {row['failed']} |" + " |" * 7
+            continue
+        shares = " | ".join(f"{row[name]:.1%}" for name in COLUMNS[:4])
+        drift = "" if row["drift"] is None else f"{row['drift']:.2f}"
+        leak = "" if row["leak"] is None else f"{row['leak']:.0e}"
+        seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
+        name = "*base*" if row["method"] == "base" else f"`{row['method']}`"
+        guard = "" if row["guard"] == "none" else f"`{row['guard']}`"
+        yield f"| {name} | {guard} | {shares} | {drift} | {leak} | {seconds} | {row['n']} |"
+
+
+def section(entry: Entry) -> str:
+    """A heading, what it does, where it is from, its parameters."""
+    parts = [f"### `{entry.name}`", entry.summary]
+    if entry.text:
+        parts.append(f"```text\n{entry.text}\n```")
+    parts.append(f"{' '.join(entry.note.split())}")
+    if entry.roles:
+        parts.append(
+            f"`--params` {', '.join(f'`{role}`' for role in entry.roles)}; first is default."
+        )
+    if entry.parameters:
+        lines = ["| parameter | default | range | what it is |", "|---|---|---|---|"]
+        lines += [
+            f"| `{p.name}` | `{written(p.default)}` | {p.choices} | {p.meaning} |"
+            for p in entry.parameters
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def figures(rows: Iterable[dict[str, Any]], kinds: dict[str, str]) -> list[dict[str, Any]]:
+    """Means over concepts of a kind and over seeds, in the order in which they were measured."""
+    groups: defaultdict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[row["method"], row["guard"], kinds[row["concept"]]].append(row)
+    found = []
+    for (method, guard, kind), own in groups.items():
+        line = {"method": method, "guard": guard, "kind": kind}
+        failed = next((row["failed"] for row in own if "failed" in row), None)
+        if failed:
+            found.append(line | {"failed": failed})
+            continue
+        for name in COLUMNS:
+            values = [row[name] for row in own if row.get(name) is not None]
+            line[name] = round(sum(values) / len(values), 10) if values else None
+        found.append(line | {"n": sum(row["erased"] for row in own)})
+    return found
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--figures"]:
+        from methods_table import SETTINGS
+
+        rows = [json.loads(line) for line in Path(sys.argv[2]).read_text().splitlines()]
+        found = figures(rows, SETTINGS["concepts"])
+        FIGURES.write_text("[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n")
+    else:
+        print(page(), end="")
+
+
+if __name__ == "__main__":
+    main()
