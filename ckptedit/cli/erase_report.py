@@ -137,7 +137,7 @@ def _figures(facts: Mapping[str, Any]) -> list[str]:
 
 def warnings(erasure: "Erasure") -> list[str]:
     """What was understood otherwise than written, and what is likely to disappoint."""
-    found, held = list(erasure.request.notes), erasure.effect.protection
+    found, held = [*erasure.request.notes, *erasure.notes], erasure.effect.protection
     if held and held.room < LITTLE_ROOM:
         more = _more_room(erasure.options.guarded_by)
         found.append(

@@ -25,6 +25,7 @@ class Schedule:
         self.prediction: str = config.get("prediction_type", "epsilon")
         first, last = config["beta_start"] ** 0.5, config["beta_end"] ** 0.5
         betas = torch.linspace(first, last, self.timesteps, dtype=torch.float32) ** 2
+        self.betas = betas  # [timesteps]
         self.alphas_cumprod = torch.cumprod(1 - betas, dim=0)  # [timesteps]
         if not self.alphas_cumprod[-1] > 0 or not self.alphas_cumprod[0] < 1:
             raise BadCheckpoint(

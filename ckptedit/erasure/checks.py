@@ -16,7 +16,7 @@ def look_over(
 
     method: what is trained needs a UNet that runs on a prompt alone; a closed form needs its text
     """
-    trained = method in OBJECTIVES
+    trained = OBJECTIVES.spelled(method)[0] in OBJECTIVES
     family = require_runnable(checkpoint) if trained else detect(checkpoint)
     if trained:
         prediction_of(checkpoint, family, prediction)

@@ -36,7 +36,7 @@ class Erasure:
     edits:   name -> its change, unrounded, in the form in which it was made
     gram:    [d, d], mean of e eᵀ over the token embeddings of prompts that name the targets
     threads: that the training computed with; the bytes depend on it
-    facts, erases: as in `Solution`
+    facts, erases, notes: as in `Solution`
     path, sha256: what was written, and the digest of its tensor data; None if nothing was
     """
 
@@ -49,6 +49,7 @@ class Erasure:
     seconds: float
     facts: Mapping[str, Any] = field(default_factory=dict)
     erases: bool = True
+    notes: tuple[str, ...] = ()
     path: Path | None = None
     sha256: str | None = None
 
@@ -158,4 +159,5 @@ def _report(job: Job, words: Words, solution: Solution, count: int, seconds: flo
         seconds,
         facts=solution.facts,
         erases=solution.erases,
+        notes=solution.notes,
     )

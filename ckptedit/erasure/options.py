@@ -35,6 +35,8 @@ class Options:
     steps:    1 or more; lr: above 0; batch: moments a step, and as many again with `distill`
     pictures: latents drawn for the bank, for the targets and for what is retained
     params:   method, initial closed form or guard -> its own keyword arguments
+
+    "fdiv:alpha=0.3" for a method, a closed form or a guard is that name, with alpha at 0.3.
     """
 
     method: str = DEFAULT
@@ -50,6 +52,25 @@ class Options:
     pictures: int = 40
     moments: int = 12
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        params = {owner: dict(given) for owner, given in self.params.items()}
+
+        def bare(registry: Registry, text: str) -> str:
+            name, also = registry.spelled(text)
+            own = params.setdefault(name, {}) if also else {}
+            for key, value in typed(_kind(name), also, name).items() if also else ():
+                if own.setdefault(key, value) != value:
+                    raise BadParam(f"{key} is given twice: {value} and {own[key]}")
+            return name
+
+        chosen: dict[str, Any] = {"method": bare(METHODS, self.method)}
+        if self.init is not None:
+            chosen["init"] = bare(CLOSED_FORMS, self.init)
+        if self.guards is not None:
+            chosen["guards"] = tuple(bare(GUARDS, guard) for guard in self.guards)
+        for name, value in (chosen | {"params": params}).items():
+            object.__setattr__(self, name, value)  # as a frozen dataclass sets its own
 
     @property
     def trained(self) -> bool:
@@ -85,7 +106,7 @@ class Options:
         if self.clip is not None and not 0 < self.clip < float("inf"):
             raise BadParam(f"clip must be above 0, not {self.clip}")
         require_tokens(self.tokens)
-        can = _kind(self.method).roles
+        can = METHODS[self.method].roles  # type: ignore[attr-defined]
         if self.roles is not None and self.roles not in can:
             raise BadParam(f"{self.method} edits {' or '.join(can)}, not {self.roles!r}")
         self._check_init()

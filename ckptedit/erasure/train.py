@@ -77,7 +77,9 @@ def train(
         except BadParam as error:
             raise BadParam(f"{error} at step {step + 1}; is lr {lr:g} too high?") from None
         memory.keep(partial(training.state, step + 1), last=step + 1 == steps)
-    return Solution({name: part.change() for name, part in parts.items()}, allowed)
+    edits = {name: part.change() for name, part in parts.items()}
+    notes = [note for stage in training.stages for note in stage.notes()]
+    return Solution(edits, allowed, notes=tuple(notes))
 
 
 class Training:

@@ -79,6 +79,10 @@ class Stage:
     def after_step(self) -> None:
         """The weights have moved and may be changed."""
 
+    def notes(self) -> Sequence[str]:
+        """What the user should know of it after the last step, a sentence each."""
+        return ()
+
     def state(self) -> dict[str, Tensor]:
         """What must be kept so that an interrupted training can go on."""
         return {}

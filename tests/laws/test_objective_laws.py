@@ -98,6 +98,8 @@ def test_training_makes_the_terms_smaller(model, objective):
 
 def test_what_it_remembers_it_takes_back(model, objective):
     objective.start(setting(model))
+    values(objective)
+    objective.after_step()
     state = objective.state()
     fresh = type(objective)()
     fresh.start(setting(model))

@@ -8,6 +8,13 @@ OBJECTIVES = Registry(
         "conabl": "ckptedit.erasure.objectives.conabl:ConAbl",
         "conabl-noise": "ckptedit.erasure.objectives.conabl_noise:ConAblNoise",
         "esd": "ckptedit.erasure.objectives.esd:ESD",
+        "fdiv:kl": "ckptedit.erasure.objectives.fdiv:KL",
+        "fdiv:jeffreys": "ckptedit.erasure.objectives.fdiv:Jeffreys",
+        "fdiv:hellinger": "ckptedit.erasure.objectives.fdiv:Hellinger",
+        "fdiv:js": "ckptedit.erasure.objectives.fdiv:JS",
+        "fdiv:chi2": "ckptedit.erasure.objectives.fdiv:Chi2",
+        "fdiv:tv": "ckptedit.erasure.objectives.fdiv:TV",
+        "fdiv:alpha": "ckptedit.erasure.objectives.fdiv:Alpha",
     },
 )
 DEFAULT = "conabl"
