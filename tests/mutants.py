@@ -24,6 +24,7 @@ METHODS = "tests/laws/test_method_laws.py"
 OBJECTIVES = "tests/laws/test_objective_laws.py"
 BANK = "tests/erasure/test_bank.py"
 ERASE = "tests/erasure/test_erase.py"
+GUARDS = "tests/guards"
 TRAINING = "tests/erasure/test_training.py"
 UCE = "tests/erasure/test_uce.py"
 CONCEPTS = "tests/concepts"
@@ -404,6 +405,27 @@ MUTANTS = (
         "        if not self.weight:\n            return None\n",
         "",
         CLAIMS,
+    ),
+    Mutant(
+        "selective fine-tuning lets the weights move that matter least",
+        "guards/selft.py",
+        "return {name: (weights[name].detach() * total[name]).abs() for name in weights}",
+        "return {name: -(weights[name].detach() * total[name]).abs() for name in weights}",
+        GUARDS,
+    ),
+    Mutant(
+        "selective fine-tuning forgets the size of the weights",
+        "guards/selft.py",
+        "(weights[name].detach() * total[name]).abs()",
+        "total[name].abs()",
+        GUARDS,
+    ),
+    Mutant(
+        "a mask of whole rows is not kept beside directions",
+        "erasure/freedom.py",
+        "self.entries = whole",
+        "self.entries = None",
+        f"{CLAIMS} {GUARDS}",
     ),
 )
 

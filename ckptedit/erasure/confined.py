@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from ckptedit.deltas.change import Dense, LowRank, compact, total
+from ckptedit.erasure.freedom import Freedom
 from ckptedit.errors import BadParam
-from ckptedit.guards.guard import SAME
 
 
 @dataclass
@@ -17,9 +17,8 @@ class Confined:
     """A weight that moves as W = W0 + A Qᵀ, or freely if there is no Q.
 
     The gradient of A is that of W times Q, so the chain rule is applied by hand and the UNet keeps
-    its own parameters. Where a mask is false, an entry of W keeps the value that it has: with a Q,
-    every row of A is kept at right angles to the rows of Q that belong to such entries, so that
-    both hold exactly.
+    its own parameters. Where a mask is false, an entry of W keeps the value that it has; both hold
+    exactly, by `Freedom`.
     """
 
     weight: Parameter  # [out, d]
@@ -27,8 +26,7 @@ class Confined:
     initial: LowRank | Dense | None = None  # an edit that comes before all steps; W0 has it
     start: Tensor = field(init=False)  # W0 [out, d]
     amount: Parameter = field(init=False)  # A [out, k]
-    mask: Tensor | None = field(init=False, default=None)  # bool [out, d], or None: all
-    rows: Tensor | None = field(init=False, default=None)  # with a Q: projections of A's rows
+    freedom: Freedom = field(init=False)  # of a step
     held: Tensor = field(init=False)  # A after the last step
     touched: Tensor = field(init=False)  # bool [out, d]: what a mask has let move so far
 
@@ -43,6 +41,7 @@ class Confined:
         self.amount = Parameter(self.start.new_zeros(len(self.start), width))
         self.held = self.amount.detach().clone()
         self.touched = torch.zeros_like(self.start, dtype=torch.bool)
+        self.freedom = Freedom(self.directions)
 
     def take_gradient(self) -> None:
         """Turns the gradient of W into that of A, as far as the mask lets it through."""
@@ -63,23 +62,21 @@ class Confined:
 
     def reachable(self, gradient: Tensor) -> Tensor:
         """What A can follow of a gradient of W [out, d]: [out, k]"""
-        return self._allowed(self._inside(gradient))
+        return self.freedom(self._inside(gradient))
 
     def restrict(self, masks: Sequence[Tensor]) -> None:
         """Only entries that are true in all masks may move from now on; none: all may."""
         new = torch.stack([mask.to(self.weight.device) for mask in masks]).all(0) if masks else None
         self.touched |= True if new is None else new
-        if self.mask is not None and new is not None and torch.equal(self.mask, new):
+        now = self.freedom.mask
+        if now is not None and new is not None and torch.equal(now, new):
             return
-        self.mask = new
-        self.rows = None
-        if self.directions is not None and new is not None:
-            self.rows = row_projections(self.directions, new)
+        self.freedom = Freedom(self.directions, new)
 
     @torch.no_grad()
     def move(self) -> None:
         """W follows A, which has moved."""
-        self.amount.copy_(self.held + self._allowed(self.amount - self.held))
+        self.amount.copy_(self.held + self.freedom(self.amount - self.held))
         self._write()
 
     @torch.no_grad()
@@ -103,7 +100,8 @@ class Confined:
 
     def change(self) -> LowRank | Dense:
         """All of the edit, as its factors where they are smaller."""
-        if self.directions is None or not self.touched.all():
+        rows = self.touched == self.touched[:, :1]  # of A that never moved are zero
+        if self.directions is None or not rows.all():
             own: LowRank | Dense = Dense(self.delta().float().cpu().numpy())
         else:
             amount = self.amount.detach().float().cpu().numpy()
@@ -116,31 +114,3 @@ class Confined:
 
     def _inside(self, change: Tensor) -> Tensor:
         return change if self.directions is None else change @ self.directions
-
-    def _allowed(self, step: Tensor) -> Tensor:
-        if self.mask is None:
-            return step
-        if self.rows is None:
-            return step * self.mask
-        return torch.einsum("okl,ol->ok", self.rows, step)
-
-
-def row_projections(directions: Tensor, mask: Tensor) -> Tensor:
-    """For each row of W, onto the rows a of A with (a Qᵀ)_j = 0 wherever the mask is false.
-
-    directions: Q [d, k], orthonormal columns; mask: bool [out, d] -> [out, k, k]
-    Raises BadParam if no row of A is left. Takes 4 · out · k² bytes.
-    """
-    q, found = directions.double(), []
-    for frozen in (~mask).double().split(64):
-        energy = torch.einsum("od,dk,dl->okl", frozen, q, q)  # of a at the frozen entries
-        sizes, vectors = torch.linalg.eigh(energy)
-        still = vectors * (sizes < SAME**2)[:, None, :]
-        found.append((still @ still.mT).to(directions))
-    rows = torch.cat(found)
-    if not rows.any():
-        raise BadParam(
-            "no entry that the masks leave can move in the directions that the guards leave; mask "
-            "less, or use fewer of them"
-        )
-    return rows
