@@ -29,7 +29,7 @@ class Options:
               default
     init:     a closed form that a training starts from; None: from the checkpoint as it is
     guards:   names of GUARDS, any combination; none: nothing restrains the edit; None: the default
-              ones for what is trained
+              ones for what is trained, as far as they leave it room
     tokens:   which embeddings of retained prompts `gradproj:hard` protects: "concept" or "all"
     clip:     the largest norm of a step's gradient, above 0; None: any
     steps:    1 or more; lr: above 0; batch: moments a step, and as many again with `distill`
@@ -90,9 +90,12 @@ class Options:
     @property
     def guarded_by(self) -> tuple[str, ...]:
         """The guards in use."""
-        if self.guards is None:
-            return guards.DEFAULT if self.trained else ()
-        return tuple(self.guards)
+        if self.guards is not None:
+            return tuple(self.guards)
+        if not self.trained:
+            return ()
+        masks = _kind(self.method).masks
+        return tuple(name for name in guards.DEFAULT if not (masks and _kind(name).narrow))
 
     def check(self) -> None:
         """Raises BadParam for what is out of range, UnknownName for what is not registered."""

@@ -31,6 +31,7 @@ class GradProjSoft(Guard):
     """W moves in a few directions, fixed before the first step."""
 
     asks = ("general",)
+    narrow = True
     exact = True
     more_room = "raise the ridge (-p ridge=0.03)"
 

@@ -98,11 +98,13 @@ class Guard(Stage):
                it only makes it less likely to move
     idle:      the hyperparameter at which it changes nothing, not a bit: "weight=0"; "": none
     more_room: what a user can do where the guard leaves the target too little to be edited
+    narrow:    whether it leaves W only a few directions, fewer than a mask needs
     """
 
     exact: ClassVar[bool] = False
     idle: ClassVar[str] = ""
     more_room: ClassVar[str] = ""
+    narrow: ClassVar[bool] = False
 
     def forbids(self, reading: Reading) -> Tensor | None:
         """What no edit may touch, whoever else chooses directions: [r, d], orthonormal rows.

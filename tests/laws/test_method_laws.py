@@ -13,6 +13,7 @@ from ckptedit.diffusion import Model, open_model
 from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.kv import KVWeights
 from ckptedit.erasure.method import Method
+from ckptedit.erasure.objectives import OBJECTIVES
 from ckptedit.erasure.options import METHODS, Options
 from ckptedit.erasure.trained import Trained
 from ckptedit.files import Checkpoint
@@ -27,14 +28,14 @@ REQUEST = Request(
 QUICK = Options(steps=2, batch=2, pictures=2, moments=2, guards=())
 
 
-def method(name: str) -> Method:
-    options = replace(QUICK, method=name)
+def method(name: str, **how) -> Method:
+    options = replace(QUICK, method=name, **how)
     return Trained(options) if options.trained else options.make(name)
 
 
-def solved(name: str, checkpoint: Path, family, request: Request = REQUEST):
+def solved(name: str, checkpoint: Path, family, request: Request = REQUEST, **options):
     model = open_model(checkpoint, family=family, precision="float32")
-    how, weights = method(name), KVWeights(Checkpoint(checkpoint), family)
+    how, weights = method(name, **options), KVWeights(Checkpoint(checkpoint), family)
     given = model if how.needs_model else None
     return how.solve(request, Words(model.text, lexicon_of(family)), weights, model=given), weights
 
@@ -57,6 +58,13 @@ def test_the_same_request_gives_the_same_edit(checkpoint, family, name):
     one, two = (dense(solved(name, checkpoint, family)[0]) for _ in range(2))
     assert one.keys() == two.keys()
     assert all(np.array_equal(one[weight], two[weight]) for weight in one)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_default_guards_leave_an_objective_room(checkpoint, family, name):
+    """As masks and a few directions for all rows do not, together."""
+    solution, _ = solved(name, checkpoint, family, steps=1, guards=None)
+    assert all(change.any() for change in dense(solution).values())
 
 
 @pytest.mark.parametrize("name", CLOSED_FORMS)

@@ -8,6 +8,7 @@ OBJECTIVES = Registry(
         "conabl": "ckptedit.erasure.objectives.conabl:ConAbl",
         "conabl-noise": "ckptedit.erasure.objectives.conabl_noise:ConAblNoise",
         "esd": "ckptedit.erasure.objectives.esd:ESD",
+        "sculpmem": "ckptedit.erasure.objectives.sculpmem:SculpMem",
         "fdiv:kl": "ckptedit.erasure.objectives.fdiv:KL",
         "fdiv:jeffreys": "ckptedit.erasure.objectives.fdiv:Jeffreys",
         "fdiv:hellinger": "ckptedit.erasure.objectives.fdiv:Hellinger",
