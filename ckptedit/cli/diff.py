@@ -10,7 +10,7 @@ from typer import Argument, Option
 from ckptedit.cli.diff_delta import DeltaFile
 from ckptedit.cli.diff_files import ReportFiles
 from ckptedit.cli.diff_tables import lines
-from ckptedit.cli.options import Force, Json, Keys, Quiet, Strings, Threads
+from ckptedit.cli.options import Force, Json, Keys, Quiet, Strings, Threads, Tokenizer
 from ckptedit.cli.output import as_json
 from ckptedit.cli.progress import progress
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def diff(
     old: Annotated[str, Argument(metavar="OLD", help="Checkpoint before the edit; - is stdin.")],
-    new: Annotated[str, Argument(metavar="NEW", help="Checkpoint after it; - is stdin.")],
+    new: Annotated[
+        str, Argument(metavar="NEW", help="Checkpoint after it, or a delta; - is stdin.")
+    ],
     keys: Keys = None,
     max_rel: Annotated[
         float | None,
@@ -54,6 +56,17 @@ def diff(
     spectral: Annotated[
         bool, Option("--spectral", help="Ranks of the changes; is it one right-factored edit?")
     ] = False,
+    along: Annotated[
+        str | None,
+        Option(metavar="PATH", help="A subspace: what drifts in it and outside; default: none."),
+    ] = None,
+    words: Annotated[
+        int | None,
+        Option(
+            metavar="N", min=1, help="List N words whose keys and values moved most; default: none."
+        ),
+    ] = None,
+    tokenizer: Tokenizer = None,
     top: Annotated[
         int, Option(metavar="N", min=0, help="List so many of the tensors that moved.")
     ] = 10,
@@ -88,6 +101,8 @@ def diff(
 ) -> None:
     """Show what an edit changed, and hold it against limits.
 
+    NEW may be a delta file: then it is OLD with that delta.
+
     Exit status: 0 if the checkpoints are the same, or within the limits
     given, or if -o wrote what differs; 1 if they differ, exceed a limit, or
     hold NaN or Inf; 2 if one cannot be read. With -q that is all the answer,
@@ -111,7 +126,10 @@ def diff(
         delta.check_target(before, after)
         files.check_inputs(before, after)
         with progress(quiet) as track:
-            drift = run(before, after, rules=held, spectral=spectral, threads=threads, track=track)
+            drift = run(
+                before, after, rules=held, spectral=spectral, along=along, words=words or 0,
+                tokenizer=tokenizer, threads=threads, track=track,
+            )  # fmt: skip
         files.write(drift)
         with delta.written(before, after) as made:
             if json:
@@ -127,5 +145,5 @@ def diff(
 def show(drift: "Drift", top: int | None, *, err: bool) -> None:
     """Prints the tables; on stderr where stdout is for the path of what -o wrote."""
     color = None if "NO_COLOR" not in os.environ else False  # None: if stdout is a terminal
-    shown = lines(drift.comparison, drift.judgement, top=top)
+    shown = lines(drift, top=top)
     typer.echo("\n".join(shown), color=color, err=err)

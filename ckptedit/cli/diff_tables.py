@@ -4,12 +4,15 @@ Names come from strangers: they are escaped, and stand last in their lines.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from ckptedit.drift import Comparison, Group, Judgement, Outcome, TensorDiff
+    from ckptedit.drift import Comparison, Drift, Group, Judgement, Outcome, TensorDiff
+    from ckptedit.drift.along import Along
+    from ckptedit.drift.words import MovedWords
 
 HEADS = {
     "same": "same: every tensor, byte for byte",
@@ -25,11 +28,12 @@ COLUMNS = 6  # roles with a column of their own, so that 80 characters are enoug
 NAMED = 5  # tensors named for a broken rule
 
 
-def lines(comparison: "Comparison", judgement: "Judgement", *, top: int | None) -> Iterator[str]:
+def lines(drift: "Drift", *, top: int | None) -> Iterator[str]:
     """The totals, then what moved and where, then the rules.
 
     top: how many tensors are listed at most; None lists all, with all of their figures
     """
+    comparison = drift.comparison
     total = comparison.total
     yield (
         f"{total.changed:,} of {total.tensors:,} tensors changed, "
@@ -42,7 +46,11 @@ def lines(comparison: "Comparison", judgement: "Judgement", *, top: int | None) 
         yield from movers(comparison.movers()[:top], FIGURES if top is None else BRIEF)
     if comparison.spectra:
         yield from spectra(comparison, top)
-    yield from rules(comparison, judgement, top)
+    if drift.along:
+        yield from inside(drift.along, top)
+    if drift.words:
+        yield from moved(drift.words)
+    yield from rules(comparison, drift.judgement, top)
 
 
 def scope(comparison: "Comparison") -> Iterator[str]:
@@ -115,6 +123,39 @@ def spectra(comparison: "Comparison", top: int | None) -> Iterator[str]:
     yield from map(sentence, comparison.factors)
 
 
+def inside(found: "Along", top: int | None) -> Iterator[str]:
+    """The share of the K/V weights' drift that lies in a subspace, most of it first."""
+    from ckptedit.files import escape
+
+    rank, dim = found.basis.rows.shape
+    whose = escape(", ".join(found.basis.concepts) or found.basis.label)
+    yield ""
+    if not found.tensors:
+        yield f"along {whose}: no K/V weight changed"
+        return
+    yield f"along {whose}, {rank} of {dim} directions, which by chance hold {rank / dim:.1%}:"
+    ordered = sorted(found.tensors.items(), key=lambda item: -item[1].inside)[:top]
+    parts = [("all K/V weights", found.total), *((escape(name), part) for name, part in ordered)]
+    rows = [[f"{p.inside:.2%}", f"{p.outside:.2%}", f"{p.moved:.4g}", name] for name, p in parts]
+    yield from islice(table(("inside", "outside", "moved in it", "tensor"), rows), 1, None)
+
+
+def moved(found: "MovedWords") -> Iterator[str]:
+    """The words whose keys and values moved most."""
+    from ckptedit.files import escape
+
+    yield ""
+    if not any(word.moved for word in found.farthest):
+        yield f"no key or value of {found.count:,} words moved"
+        return
+    yield f"keys and values of {found.count:,} words moved by {found.median:.4g}, in the median:"
+    rows = [
+        [f"{w.moved:.4f}", f"{w.keys:.4f}", f"{w.values:.4f}", escape(w.word)]
+        for w in found.farthest
+    ]
+    yield from islice(table(("moved", "keys", "values", "word"), rows), 1, None)
+
+
 def rules(comparison: "Comparison", judgement: "Judgement", top: int | None) -> Iterator[str]:
     """The broken rules, and the word for all. What changed has its own table."""
     from ckptedit.drift.gates import NO_CHANGE
@@ -146,7 +187,7 @@ def rule(outcome: "Outcome", named: int | None) -> list[str]:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 0) -> Iterator[str]:
     """An empty line, the head and the rows. left: columns at the start that are flush left"""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    words = [i < left or title in WORDS for i, title in enumerate(head)]
+    words = [i < left or title in (*WORDS, "word") for i, title in enumerate(head)]
 
     def line(cells: Sequence[str]) -> str:
         columns = zip(cells, widths, words, strict=True)

@@ -100,7 +100,8 @@ class _Pass:
 
     def _compare(self, name: str) -> tuple[bool, Sums | None]:
         dtype = self.old[name].dtype
-        if dtype == self.new[name].dtype and dtype in kernel.DTYPES:
+        same = dtype == self.new[name].dtype
+        if same and dtype in kernel.DTYPES and self.new.in_file(name):
             sums = kernel.measured(self.old, self.new, name)
             if sums:
                 return sums.changed > 0, sums

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ckptedit.drift.compare import compare, compared
 from ckptedit.drift.comparison import Comparison, Group, TensorDiff
@@ -14,16 +14,28 @@ from ckptedit.errors import BadParam
 from ckptedit.files import Checkpoint, opened, require_weights
 from ckptedit.progress import Track, silent
 
+if TYPE_CHECKING:
+    from ckptedit.drift.along import Along
+    from ckptedit.drift.question import Question
+    from ckptedit.drift.words import MovedWords
+
 T = TypeVar("T")
+
+DELTA = "ckptedit.format"  # FORMAT of `ckptedit.deltas`, of which an import would load numpy
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What two checkpoints differ in, and how that came out under the rules."""
+    """What two checkpoints differ in, and how that came out under the rules.
+
+    along: how much of it lies in a subspace; words: what it moves; None unless asked for
+    """
 
     comparison: Comparison
     judgement: Judgement
     rules: Rules
+    along: "Along | None" = None
+    words: "MovedWords | None" = None
 
     @property
     def verdict(self) -> str:
@@ -58,17 +70,30 @@ class Drift:
     def as_dict(self) -> dict[str, Any]:
         """What `diff --json` prints."""
         gates = [asdict(outcome) for outcome in self.outcomes]
-        return {**self.comparison.as_dict(), "verdict": self.verdict, "gates": gates}
+        return {
+            **self.comparison.as_dict(),
+            "along": self.along and self.along.as_dict(),
+            "words": self.words and self.words.as_dict(),
+            "verdict": self.verdict,
+            "gates": gates,
+        }
 
 
 @contextmanager
 def both_opened(
     old: str | Path | Checkpoint, new: str | Path | Checkpoint
 ) -> Iterator[tuple[Checkpoint, Checkpoint]]:
-    """Yields two checkpoints, and closes those that were given as paths."""
+    """Yields two checkpoints, and closes those that were given as paths.
+
+    Where the new one is a delta of this tool, it is what the old one becomes with it.
+    """
     if str(old) == str(new) == "-":
         raise BadParam("only one of the two checkpoints can be read from stdin")
     with opened(old) as before, opened(new) as after:
+        if DELTA in after.metadata and DELTA not in before.metadata:
+            from ckptedit.deltas.overlay import Overlay
+
+            after = Overlay(before, after)
         yield before, after
 
 
@@ -102,6 +127,9 @@ def diff(
     rules: Rules | str | Path | None = None,
     baseline: Mapping[str, Any] | str | Path | None = None,
     spectral: bool = False,
+    along: Checkpoint | str | Path | None = None,
+    words: int = 0,
+    tokenizer: str | Path | None = None,
     threads: int = 2,
     track: Track = silent,
 ) -> Drift:
@@ -109,7 +137,7 @@ def diff(
     differ.
 
     old, new: files, indexes of shards or folders, of which one may be `-`, for stdin; or
-              checkpoints that are open, and stay so
+              checkpoints that are open, and stay so. A delta as `new` is what `old` is with it
     keys:     a pattern, or several, of the tensors that are compared (`ckptedit.globs`); else all
     max_relative, max_l2, max_abs: limits on the relative L2, the L2 and the largest change of all
               tensors together, each 0 or more
@@ -119,6 +147,9 @@ def diff(
     rules:    more of them, or a TOML file of them (`ckptedit.drift.rulefile`)
     baseline: an earlier report (`as_dict()`), or the JSON file of one: nothing may drift farther
     spectral: whether to measure the ranks of what changed, which takes longer
+    along:    the file of a subspace: how much of the K/V weights' drift lies inside and outside
+    words:    how many to list of those whose keys and values moved most; read by the old one's text
+              encoder, with a tokenizer, which is a folder or file; else the checkpoint's own
     threads:  1 or more; the figures are the same for any number
     A single file and a diffusers folder of one model are compared under the names of the first, or
     of the second if that has q, k and v apart.
@@ -131,6 +162,7 @@ def diff(
     with both_opened(old, new) as sides:
         before, after, translated = under_one_naming(*sides)
         require_matches(held, compared(before, after, held.keys))
+        asked = question(before, along, words, tokenizer)
         comparison = compare(before, after, keys=held.keys, threads=threads, track=track)
         comparison = replace(comparison, translated=translated)
         if not comparison.equal:  # of codes only this can be told
@@ -139,7 +171,22 @@ def diff(
             from ckptedit.drift.spectra import with_spectra
 
             comparison = with_spectra(comparison, before, after, track=track)
-    return Drift(comparison, judge(comparison, held), held)
+        answers = asked(comparison, after, track) if asked else ()
+    return Drift(comparison, judge(comparison, held), held, *answers)
+
+
+def question(
+    old: Checkpoint,
+    along: Checkpoint | str | Path | None,
+    words: int,
+    tokenizer: str | Path | None,
+) -> "Question | None":
+    """What is asked about the K/V weights, if anything is, and checked as far as headers tell."""
+    if along is None and not words:
+        return None
+    from ckptedit.drift.question import Question
+
+    return Question(old, along, words, tokenizer)
 
 
 def together(

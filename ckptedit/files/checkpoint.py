@@ -115,6 +115,10 @@ class Checkpoint(Mapping[str, TensorInfo]):
         """The open file that holds a tensor; the tensor starts at its `offset` there."""
         return self._tensors[name][1]
 
+    def in_file(self, name: str) -> bool:
+        """Whether the bytes of a tensor are in its `source`, and not only made when read."""
+        return name in self
+
     def read_into(self, name: str, buffer: Any, start: int = 0) -> None:
         """Fills a writable buffer of bytes from the stored bytes of a tensor, from byte start on.
 

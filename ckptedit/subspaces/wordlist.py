@@ -1,16 +1,23 @@
 """The words that a tokenizer has as one token, and what they are to the encoder in a sentence."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ckptedit.concepts.lexicon import lexicon_of
+from ckptedit.concepts.names import distinct
+from ckptedit.concepts.neighbors import readable
 from ckptedit.concepts.templates import NEUTRAL_FRAME
+from ckptedit.families import Family
+from ckptedit.files import Checkpoint
 from ckptedit.files.cache import cached, digest
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.vocabulary import encoder_digest
-from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.encoder import TextEncoder, load_text_encoder
 
 VERSION = "1"  # of the recipe below; part of the cache's key
 BATCH = 256  # prompts, of a few tokens each
@@ -56,3 +63,29 @@ def _last_two(encoder: TextEncoder, ids: Tensor, lengths: Tensor) -> Tensor:
     places = torch.stack([lengths - 2, lengths - 1], dim=1)  # [n, 2]
     hidden = encoder.encode_ids(ids, batch=BATCH)
     return hidden[torch.arange(len(ids), device=hidden.device)[:, None], places].cpu()
+
+
+def known_words(
+    checkpoint: Checkpoint,
+    family: Family,
+    *,
+    tokenizer: str | Path | None = None,
+    track: Track = silent,
+) -> tuple[list[str], NDArray[np.float32]]:
+    """All that a checkpoint's text encoder has a word for: the lexicon's concepts, and the whole
+    words of the vocabulary that are none of them.
+
+    returns: the names, and their `word_embeddings` [n, 2, d]
+    """
+    given = Path(tokenizer) if tokenizer else None
+    encoder = load_text_encoder(checkpoint, family, tokenizer=given)
+    words = whole_words(encoder)
+    concepts = distinct(readable(encoder, lexicon_of(family)))
+    kept = set(distinct([*concepts, *words])[len(concepts) :])
+    rows = torch.cat(
+        [
+            word_embeddings(encoder, concepts, track=track),
+            word_embeddings(encoder, words, track=track)[[w in kept for w in words]],
+        ]
+    )
+    return [*concepts, *(word for word in words if word in kept)], rows.numpy()
