@@ -427,6 +427,20 @@ MUTANTS = (
         "self.entries = None",
         f"{CLAIMS} {GUARDS}",
     ),
+    Mutant(
+        "all sentences with the anchor are protected where its name was asked for",
+        "guards/anchor.py",
+        "tokens = reading.anchors[reading.named]",
+        "pass",
+        GUARDS,
+    ),
+    Mutant(
+        "the target's name is taken for the anchor's, and protected",
+        "erasure/reading.py",
+        "anchors = [target.anchor for target in request.targets]",
+        "anchors = [target.concept for target in request.targets]",
+        ERASE,
+    ),
 )
 
 

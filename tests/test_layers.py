@@ -119,12 +119,13 @@ METHODS = {  # registry -> the folders of what it lists; nothing else names a me
     "ckptedit.erasure.objectives:OBJECTIVES": ("erasure/objectives",),
     "ckptedit.erasure.closed_forms:CLOSED_FORMS": ("erasure/closed_forms",),
 }
+WORDS = {"anchor", "l1", "l2", "outputs"}  # guards whose names mean other things elsewhere
 
 
 @pytest.mark.parametrize("registry", METHODS)
 def test_only_its_own_file_and_the_registry_name_a_method(registry):
     module, _, table = registry.partition(":")
-    names = set(getattr(import_module(module), table))
+    names = set(getattr(import_module(module), table)) - WORDS
     for path in FILES:
         if str(path.relative_to(PACKAGE).parent) in METHODS[registry]:
             continue

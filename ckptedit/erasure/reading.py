@@ -23,13 +23,16 @@ def read(request: Request, words: Words, tokens: str) -> tuple[Reading, list[Pai
     """
     wanted, kept = wanted_pairs(request), retained_pairs(request)
     stay = [pair.prompt for pair in kept]
+    instead = list(dict.fromkeys(pair.anchor for pair in wanted))
+    anchors = [target.anchor for target in request.targets]
     reading = Reading(
         kind=request.kind,
         target=words.prompts([pair.prompt for pair in wanted]),
         retain=words.prompts(stay),
         keep=counted(words.encoder, request, stay, tokens),
-        anchors=words.prompts(list(dict.fromkeys(pair.anchor for pair in wanted))),
+        anchors=words.prompts(instead),
         general=words.general,
+        named=positions(words.encoder, anchors, instead),
     )
     return reading, wanted, kept
 
@@ -41,11 +44,15 @@ def shared(reading: Reading) -> dict[str, Any]:
 
 def counted(encoder: TextEncoder, request: Request, prompts: Sequence[str], tokens: str) -> Tensor:
     """Which positions of the retained prompts are protected: bool [m, L]."""
-    length = encoder.max_length
     if tokens == "all":
-        return torch.ones(len(prompts), length, dtype=torch.bool)
+        return torch.ones(len(prompts), encoder.max_length, dtype=torch.bool)
     names = [*request.retained, *(target.concept for target in request.earlier)]
-    found = torch.zeros(len(prompts), length, dtype=torch.bool)
+    return positions(encoder, names, prompts)
+
+
+def positions(encoder: TextEncoder, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+    """Where any of the names stands in the prompts: bool [m, L]."""
+    found = torch.zeros(len(prompts), encoder.max_length, dtype=torch.bool)
     for row, prompt in enumerate(prompts):
         for name in names:
             if name not in prompt:

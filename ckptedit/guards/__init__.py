@@ -12,6 +12,7 @@ GUARDS = Registry(
         "gradproj:hard": "ckptedit.guards.gradproj_hard:GradProjHard",
         "gradproj:soft": "ckptedit.guards.gradproj_soft:GradProjSoft",
         "gradproj:gradient": "ckptedit.guards.gradproj_gradient:GradProjGradient",
+        "anchor": "ckptedit.guards.anchor:Anchor",
         "selft": "ckptedit.guards.selft:SelFT",
         "distill": "ckptedit.guards.distill:Distill",
     },

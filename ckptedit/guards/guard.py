@@ -1,7 +1,7 @@
 """The moments at which a guard can act on training, and what it is told before it starts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -25,6 +25,7 @@ class Reading:
     keep:    positions whose embeddings count, bool [m, L] for `retain`: all, or the concepts' words
     anchors: [a, L, d], of prompts that name what the targets are drawn as instead
     general: [d, d], second moment of the tokens of the whole vocabulary and lexicon
+    named:   where `anchors` have the anchor's own name, bool [a, L]; None: anywhere
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Reading:
     keep: Tensor
     anchors: Tensor
     general: Callable[[], Tensor]
+    named: Tensor | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ from ckptedit.erasure import erase as module
 from ckptedit.erasure import memory
 from ckptedit.erasure.job import prepare
 from ckptedit.erasure.options import Options
-from ckptedit.erasure.reading import counted
+from ckptedit.erasure.reading import counted, read
 from ckptedit.errors import BadCheckpoint, BadParam, WriteFailed
 from ckptedit.families import average_name, kv_weights
 from ckptedit.families.own import prediction_of
 from ckptedit.files import Checkpoint
 from ckptedit.subspaces import second_moment
+from ckptedit.subspaces.words import Words
 
 QUICK = {"steps": 6, "batch": 2, "pictures": 2, "moments": 2, "neighbors": 1, "device": "cpu"}
 ALL_GUARDS = {"guards": ("gradproj:soft", "distill"), "params": {"gradproj:soft": {"rank": 2}}}
@@ -230,6 +231,22 @@ def test_the_words_of_what_was_erased_before_are_protected_too(encoder):
     counting = counted(encoder, request, prompts, "concept")
     assert [row.nonzero().flatten().tolist() for row in counting] == [[4, 5], [4], []]
     assert counted(encoder, request, prompts, "all").all()
+
+
+def test_a_reading_tells_where_the_anchors_prompts_have_its_name(encoder):
+    request = Request(
+        targets=(Target("monet", "style", "photo"),),
+        earlier=(),
+        retain={"style": ("hokusai",), "object": ()},
+        companions={"style": (), "object": ("cat",)},
+    )
+    lexicon = Lexicon(("monet",), ("cat",))
+    reading, wanted, _ = read(request, Words(encoder, lexicon), "all")
+    prompts = list(dict.fromkeys(pair.anchor for pair in wanted))
+    assert prompts[0] == "a photo of a cat"
+    torch.testing.assert_close(reading.anchors, encoder.encode(prompts).hidden)
+    where = [row.nonzero().flatten().tolist() for row in reading.named]
+    assert where == [[2]] * len(prompts)
 
 
 def test_a_training_with_another_lexicon_is_another(tiny):
