@@ -53,6 +53,24 @@ def pairs(target: Target, companions: Sequence[str]) -> list[Pair]:
     return [Pair(*both) for both in (*found, *singles)]
 
 
+def renamed(target: Target, companions: Sequence[str], *, frames: int) -> list[Pair]:
+    """Prompts that name a target, each with the same prompt about its anchor in the target's place.
+
+    frames: of TRAIN_FRAMES that each companion comes in, all of them in turn
+    """
+    kind, every = target.kind, len(TRAIN_FRAMES)
+    found = zip(prompts_for(target.concept, kind), prompts_for(target.anchor, kind), strict=True)
+    both = [Pair(*each) for each in found]
+    for i, word in enumerate(companions):
+        chosen = [TRAIN_FRAMES[(i * frames + j) % every] for j in range(frames)]
+        named, instead = (
+            prompts_for(name, kind, [word], frames=chosen)
+            for name in (target.concept, target.anchor)
+        )
+        both += [Pair(*each) for each in zip(named, instead, strict=True)]
+    return both
+
+
 def wanted_pairs(request: Request) -> list[Pair]:
     """The pairs of all targets, each with the companions of its kind."""
     companions = request.companions

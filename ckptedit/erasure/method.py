@@ -38,7 +38,8 @@ class Method:
     needs_model: whether `solve` trains on the model; a closed form needs the text encoder only, and
                  then no UNet is loaded
     roles:       of the weights that it can edit, "kv", "k", "v", the default first
-    asks:        what it calls of `words` that is dear, "general": for plans of the work
+    asks:        what it reads that is dear, "general" of `words`, or "slots", the vocabulary in one
+                 sentence for each kind of target and the lexicon: for plans of the work
     """
 
     needs_model: ClassVar[bool] = False

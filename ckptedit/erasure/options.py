@@ -140,7 +140,7 @@ class Options:
         """What `erase` shows progress of, in order, and how many passes of the UNet each takes."""
         asked = self.asked()
         words = [("reading the vocabulary", 0.0), ("reading the lexicon", 0.0)]
-        words = words if "general" in asked else []
+        words = words if {"general", "slots"}.intersection(asked) else []
         wants = [want for want in asked if not isinstance(want, str)]
         step = 3 * self.batch * (2 if any(want.of == "retained" for want in wants) else 1)
         steps = [("erasing", float(step * self.steps))] if self.trained else []

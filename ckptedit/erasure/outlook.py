@@ -16,6 +16,7 @@ from ckptedit.diffusion import Model, kv_parameters
 from ckptedit.erasure.bank import SAMPLING_STEPS
 from ckptedit.erasure.kv import KVWeights
 from ckptedit.erasure.options import Options
+from ckptedit.subspaces.crowd import lexicon_in_sentences, vocabulary_in_slot
 from ckptedit.subspaces.vocabulary import lexicon_prompts, vocabulary_ids
 
 GUIDED = 2  # passes of a solver's step: with the prompt and without it
@@ -70,6 +71,11 @@ def look_ahead(
     prompts = len(wanted_pairs(request)) + len(retained_pairs(request))
     if "general" in asked:
         prompts += len(lexicon_prompts(lexicon)) + len(vocabulary_ids(model.text))
+    if "slots" in asked:
+        kinds = {target.kind for target in request.targets}
+        crowds = [lexicon_in_sentences(model.text, lexicon)]
+        crowds += [vocabulary_in_slot(model.text, kind) for kind in kinds]
+        prompts += sum(len(crowd.ids) for crowd in crowds)
     seconds = prompts * _time_prompt(model)
     passes = steps = extra = 0
     if options.trained:

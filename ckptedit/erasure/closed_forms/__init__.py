@@ -5,6 +5,7 @@ from ckptedit.registry import Registry
 CLOSED_FORMS = Registry(
     "closed form",
     {
+        "balanced": "ckptedit.erasure.closed_forms.balanced:Balanced",
         "uce": "ckptedit.erasure.closed_forms.uce:UCE",
         "rece": "ckptedit.erasure.closed_forms.rece:RECE",
         "mace": "ckptedit.erasure.closed_forms.mace:MACE",
