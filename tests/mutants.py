@@ -26,6 +26,10 @@ BANK = "tests/erasure/test_bank.py"
 ERASE = "tests/erasure/test_erase.py"
 GUARDS = "tests/guards"
 TRAINING = "tests/erasure/test_training.py"
+DIVERGENCES = "tests/erasure/test_divergences.py"
+SURGERY = "tests/erasure/test_surgery.py"
+CRITICS = "tests/erasure/test_critics.py"
+BASELINES = "tests/erasure/test_baselines.py"
 UCE = "tests/erasure/test_uce.py"
 CONCEPTS = "tests/concepts"
 SUBSPACE = "tests/subspaces/test_subspace.py"
@@ -66,8 +70,8 @@ MUTANTS = (
     Mutant(
         "earlier targets are not rehearsed, and come back",
         "concepts/prompts.py",
-        "for target in request.earlier for p in",
-        "for target in () for p in",
+        "for target in request.earlier]",
+        "for target in ()]",
         CONCEPTS,
     ),
     Mutant(
@@ -440,6 +444,181 @@ MUTANTS = (
         "anchors = [target.anchor for target in request.targets]",
         "anchors = [target.concept for target in request.targets]",
         ERASE,
+    ),
+    Mutant(
+        "a divergence weighs by the mean of the entries, and is KL",
+        "erasure/objectives/fdiv.py",
+        "self.divergence.loss(gaps / unit)",
+        "self.divergence.loss(gaps / unit / 1e3)",
+        DIVERGENCES,
+    ),
+    Mutant(
+        "the slope of Jensen-Shannon is that of its first moment",
+        "erasure/divergences.py",
+        "torch.sigmoid(-_log_ratio(s)).square()",
+        "torch.sigmoid(-_log_ratio(s))",
+        DIVERGENCES,
+    ),
+    Mutant(
+        "a divergence that weighs steeply is flat where it is steepest",
+        "erasure/divergences.py",
+        "beyond = torch.expm1(torch.tensor(STEEP, dtype=x.dtype)) + exp(STEEP) * (x - STEEP)",
+        "beyond = torch.expm1(torch.tensor(STEEP, dtype=x.dtype)) + 0 * x",
+        DIVERGENCES,
+    ),
+    Mutant(
+        "a step of DDPM is taken for one without its alpha",
+        "erasure/scales.py",
+        "beta / ((1 - beta) * (1 - abar))",
+        "beta / (1 - abar)",
+        DIVERGENCES,
+    ),
+    Mutant(
+        "the scale forgets all but the last batch",
+        "erasure/scales.py",
+        "self.medians.lerp(now, FOLLOW)",
+        "now",
+        DIVERGENCES,
+    ),
+    Mutant(
+        "a divergence that is KL in numbers is not told so",
+        "erasure/objectives/fdiv.py",
+        "if self.plain or not self.weights:",
+        "if True:",
+        DIVERGENCES,
+    ),
+    Mutant(
+        "what a method notes is in no warning",
+        "cli/erase_report.py",
+        "[*erasure.request.notes, *erasure.notes]",
+        "[*erasure.request.notes]",
+        "tests/test_cli_erase_spelled.py",
+    ),
+    Mutant(
+        "of two values of one parameter, one is dropped without a word",
+        "erasure/options.py",
+        "if own.setdefault(key, value) != value:",
+        "if own.setdefault(key, value) is None:",
+        "tests/test_cli_erase_spelled.py",
+    ),
+    Mutant(
+        "surgery subtracts the cosine, as released code does, and what is retained grows",
+        "erasure/surgery.py",
+        "return 1.0, -across / retains if across < 0 else 0.0",
+        "return 1.0, -across / (retains * products[0, 0].item() ** 0.5) if across < 0 else 0.0",
+        SURGERY,
+    ),
+    Mutant(
+        "surgery of both sides leaves the retained gradient against the erasing one",
+        "erasure/surgery.py",
+        "1.0 - self.weight * across / erases",
+        "1.0",
+        SURGERY,
+    ),
+    Mutant(
+        "a critic learns to take the student for real",
+        "erasure/objectives/adversarial.py",
+        "self.told_apart(self.critic(real), self.critic(fake))",
+        "self.told_apart(self.critic(fake), self.critic(real))",
+        CRITICS,
+    ),
+    Mutant(
+        "a critic does not learn with the student",
+        "erasure/objectives/adversarial.py",
+        "        if self.last is not None:\n            self._learn(*self.last)",
+        "        pass",
+        CRITICS,
+    ),
+    Mutant(
+        "a critic is warmed up again when a training goes on",
+        "erasure/objectives/adversarial.py",
+        'self.ready = bool(state["ready"])',
+        "self.ready = False",
+        CRITICS,
+    ),
+    Mutant(
+        "a critic's optimiser starts anew when a training goes on",
+        "erasure/critic.py",
+        'MOMENTS = ("step", "exp_avg", "exp_avg_sq")',
+        'MOMENTS = ("step",)',
+        CRITICS,
+    ),
+    Mutant(
+        "the student of fdiv-var goes to what the critic takes for fake",
+        "erasure/objectives/fdiv_var.py",
+        "return -self.form.real(fake.mean(1))",
+        "return self.form.real(fake.mean(1))",
+        CRITICS,
+    ),
+    Mutant(
+        "the conjugate of Hellinger is that of its square root",
+        "erasure/variational.py",
+        "lambda t: t / (1 - t)",
+        "lambda t: t / (2 - t)",
+        CRITICS,
+    ),
+    Mutant(
+        "doco judges a clean picture that the prediction does not stand for",
+        "erasure/objectives/doco.py",
+        "(shown.latents - spread * prediction) / signal",
+        "(shown.latents - prediction) / signal",
+        CRITICS,
+    ),
+    Mutant(
+        "salun trains the weights that matter least",
+        "erasure/objectives/salun.py",
+        "descending=True",
+        "descending=False",
+        BASELINES,
+    ),
+    Mutant(
+        "the label of salun is the student on the target's own prompt",
+        "erasure/objectives/salun.py",
+        "self.setting.student(shown.as_told())",
+        "self.setting.student(shown)",
+        BASELINES,
+    ),
+    Mutant(
+        "ascent never ends",
+        "erasure/ascent.py",
+        "(bound - more).clamp_min(0)",
+        "(bound - more)",
+        BASELINES,
+    ),
+    Mutant(
+        "vdu holds all weights alike",
+        "erasure/objectives/vdu.py",
+        "(squares + squares.mean())",
+        "(2 * squares.mean())",
+        BASELINES,
+    ),
+    Mutant(
+        "fmn looks at the words alone, whatever was asked",
+        "erasure/objectives/fmn.py",
+        "shown.named.cumsum(1) > 0 if",
+        "shown.named if",
+        BASELINES,
+    ),
+    Mutant(
+        "a concept with many prompts is retained more than one with few",
+        "diffusion/moments.py",
+        "chances = 1 / torch.bincount(which)[which]",
+        "chances = torch.ones(len(which))",
+        BASELINES,
+    ),
+    Mutant(
+        "a target's words are not found in its prompts",
+        "erasure/bank.py",
+        "encoder.positions(pair.prompt, pair.name)",
+        "encoder.positions(pair.prompt, pair.prompt)",
+        BANK,
+    ),
+    Mutant(
+        "where a UNet looks is not where it would",
+        "diffusion/attention.py",
+        "(query @ key.mT * attn.scale)",
+        "(query @ key.mT)",
+        "tests/diffusion/test_attention.py",
     ),
 )
 

@@ -24,12 +24,14 @@ PLAIN = ("", "a painting", "a photo")  # prompts that no edit may change
 class Pair:
     """What the student reads, and what the teacher reads at the same moment.
 
-    which: the target that the prompt is of, counted from 0
+    which: the target that the prompt is of, or what else it retains, counted from 0
+    name:  of the target, as it stands in the prompt; "" where none is to be found in it
     """
 
     prompt: str
     anchor: str
     which: int = 0
+    name: str = ""
 
 
 def pairs(target: Target, companions: Sequence[str]) -> list[Pair]:
@@ -50,7 +52,7 @@ def pairs(target: Target, companions: Sequence[str]) -> list[Pair]:
         alone = prompts_for(target.anchor, target.kind)
     found = zip(with_others, instead, strict=True)
     singles = zip(prompts_for(target.concept, target.kind), alone, strict=True)
-    return [Pair(*both) for both in (*found, *singles)]
+    return [Pair(*both, name=target.concept) for both in (*found, *singles)]
 
 
 def renamed(target: Target, companions: Sequence[str], *, frames: int) -> list[Pair]:
@@ -84,18 +86,22 @@ def wanted_pairs(request: Request) -> list[Pair]:
 def retained_pairs(request: Request) -> list[Pair]:
     """Prompts that must go on as they are; earlier targets with their anchors."""
     retain, companions = request.retain, request.companions
-    prompts = list(PLAIN)
+    groups = [_as_they_are(PLAIN)]
     for kind in KINDS:
         for concept in retain[kind]:
-            prompts += prompts_for(concept, kind, companions[OTHER[kind]][::2])
+            groups.append(_as_they_are(prompts_for(concept, kind, companions[OTHER[kind]][::2])))
     for kind in KINDS:
         for companion in companions[kind]:
-            prompts += prompts_for(companion, kind)
-    stay = [Pair(prompt, prompt) for prompt in prompts if not _names(prompt, request.targets)]
+            groups.append(_as_they_are(prompts_for(companion, kind)))
     # what the prompts of earlier targets are completed with; few, where the request brings none
     company = {kind: companions[kind][::2] or retain[kind] for kind in KINDS}
-    again = [p for target in request.earlier for p in pairs(target, company[OTHER[target.kind]])]
-    return stay + [pair for pair in again if not _names(pair.prompt, request.targets)]
+    groups += [pairs(target, company[OTHER[target.kind]]) for target in request.earlier]
+    kept = [replace(pair, which=which) for which, group in enumerate(groups) for pair in group]
+    return [pair for pair in kept if not _names(pair.prompt, request.targets)]
+
+
+def _as_they_are(prompts: Sequence[str]) -> list[Pair]:
+    return [Pair(prompt, prompt) for prompt in prompts]
 
 
 def held_out(concepts: Names, request: Request) -> list[str]:

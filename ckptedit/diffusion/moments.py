@@ -40,6 +40,7 @@ class Moments:
     should be drawn as, its anchor's; told: that prompt;
     noise [n, c, h, w]: what is in the latents, so that latents = sqrt(a) clean + sqrt(1 - a) noise;
     which [n]: the target or retained concept that a prompt is of, counted from 0;
+    named bool [n, L]: where in the text the name of a target stands;
     views: OWN, EMPTY -> the frozen model's prediction under the prompt itself, and under none.
     All on one device.
     """
@@ -51,6 +52,7 @@ class Moments:
     told: Condition
     noise: Tensor
     which: Tensor
+    named: Tensor
     views: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -65,12 +67,20 @@ class Moments:
             self.told[rows],
             self.noise[rows],
             self.which[rows],
+            self.named[rows],
             {name: view[rows] for name, view in self.views.items()},
         )
 
     def pick(self, size: int, rng: Generator) -> "Moments":
         """`size` of them at random (drawn on the CPU)."""
         return self[torch.randint(len(self), (size,), generator=rng).to(self.t.device)]
+
+    def pick_evenly(self, size: int, rng: Generator) -> "Moments":
+        """`size` of them at random, each target or concept as likely as any other."""
+        which = self.which.cpu()
+        chances = 1 / torch.bincount(which)[which]
+        rows = torch.multinomial(chances, size, replacement=True, generator=rng)
+        return self[rows.to(self.t.device)]
 
     def as_told(self) -> "Moments":
         """The same, for a student that reads what was told: the anchors' prompts."""

@@ -7,6 +7,7 @@ then costs one forward and one backward pass of the UNet.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor
 from ckptedit.concepts.prompts import Pair
 from ckptedit.diffusion import Model, noises_for, sample_latents
 from ckptedit.diffusion.moments import EMPTY, TARGETS, Moments, Want
+from ckptedit.errors import BadParam
 from ckptedit.files.cache import cached, digest
 from ckptedit.progress import Track, silent
+from ckptedit.text.encoder import TextEncoder
 
 SAMPLING_STEPS = 12
 PATH_GUIDANCE = 3.0  # of the way to a picture, as Gandikota et al. 2023 draw it
@@ -74,8 +77,18 @@ def bank(
         model.text.encode(anchors).condition.repeat(moments),
         states["noise"],
         which.to(model.device),
+        where_named(model.text, chosen).to(model.device).repeat_interleave(moments, 0),
         views,
     )
+
+
+def where_named(encoder: TextEncoder, pairs: Sequence[Pair]) -> Tensor:
+    """Where a pair's name stands in its prompt: bool [n, L]; nowhere, if it is not there."""
+    found = torch.zeros(len(pairs), encoder.max_length, dtype=torch.bool)
+    for row, pair in zip(found, pairs, strict=True):
+        with suppress(BadParam):
+            row[encoder.positions(pair.prompt, pair.name)] = True
+    return found
 
 
 def _kept(model: Model, words: Sequence[str], make: Callable[[], States]) -> States:

@@ -8,6 +8,7 @@ from torch.nn import Parameter
 
 from ckptedit.concepts.request import Request
 from ckptedit.diffusion import Model, kv_parameters
+from ckptedit.diffusion.attention import watched
 from ckptedit.diffusion.moments import Moments, Want
 from ckptedit.erasure.bank import bank
 from ckptedit.erasure.memory import FORGETFUL, Memory
@@ -81,6 +82,7 @@ class Trained(Method):
             weights=parameters,
             moments=cache(filled),
             student=lambda moments: predict(model, moments),
+            looks=lambda moments: looks(model, moments),
             schedule=model.schedule,
             batch=self.options.batch,
             steps=self.options.steps,
@@ -91,3 +93,10 @@ def predict(model: Model, moments: Moments) -> Tensor:
     """What the model sees at these moments, [b, c, h, w] float32, in the precision of its Model."""
     with model.autocast():
         return model.denoiser(moments.latents, moments.t, moments.text).float()
+
+
+def looks(model: Model, moments: Moments) -> list[Tensor]:
+    """Where each layer that reads the text looks in it, [b, heads, pixels, L] float32."""
+    with watched(model.unet) as seen:
+        predict(model, moments)
+    return seen

@@ -44,6 +44,7 @@ class Setting(Reading):
     weights:  name -> the live parameter [out, d] in training, float32, as it was before the edit
     moments:  what a Want asks for; filled when first asked, by the model before the edit
     student:  moments -> the noise that the model in training sees in them, [b, c, h, w] float32
+    looks:    moments -> where each of its layers looks in the text: [b, heads, pixels, L], chances
     schedule: of the noise in the moments
     batch:    moments of a sort that a step takes
     steps:    of the training
@@ -53,6 +54,7 @@ class Setting(Reading):
     weights: Mapping[str, Parameter]
     moments: Callable[[Want], Moments]
     student: Callable[[Moments], Tensor]
+    looks: Callable[[Moments], Sequence[Tensor]]
     schedule: Schedule
     batch: int
     steps: int

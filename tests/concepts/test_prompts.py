@@ -109,3 +109,19 @@ def test_held_out_prompts_are_of_their_kind_and_never_trained_on() -> None:
 def test_a_medium_is_one_in_any_spelling() -> None:
     plain, article = (pairs(Target("Monet", "style", a), ["cat"]) for a in ("photo", "a Photo"))
     assert plain[0].anchor == "a photo of a cat" and article[0].anchor == "a Photo of a cat"
+
+
+def test_prompts_of_one_concept_are_counted_as_one() -> None:
+    by_concept: dict[int, list[str]] = {}
+    for pair in retained_pairs(request(STYLE)):
+        by_concept.setdefault(pair.which, []).append(pair.prompt)
+    assert by_concept[0] == ["", "a painting", "a photo"]
+    for which, word in enumerate(("Neon", "Key", "Boat", "Monet", "Owl"), start=1):
+        assert len(by_concept[which]) >= 5
+        assert all(is_named(word, prompt) for prompt in by_concept[which])
+    assert len(by_concept) == 6
+
+
+def test_a_targets_name_stands_in_its_prompts() -> None:
+    for pair in wanted_pairs(request(STYLE, OBJECT)):
+        assert pair.name == (STYLE, OBJECT)[pair.which].concept and pair.name in pair.prompt

@@ -128,3 +128,13 @@ def test_a_moment_knows_which_target_it_is_of(model):
     found = bank(model, pairs, **SIZE)
     first = torch.equal(found.text.tokens[0], read(model, "a cat"))
     assert found.which.tolist() == ([4] * 3 + [7] * 3 if first else [7] * 3 + [4] * 3)
+
+
+def test_the_words_of_a_targets_name_are_found_in_every_moment_of_its_prompts(model):
+    pairs = [Pair("a cat in van gogh style", "a photo", name="van gogh"), Pair("a dog", "a dog")]
+    found = bank(model, pairs, **SIZE)
+    named = found.named.tolist()
+    words = [position in (4, 5) for position in range(16)]  # begin, a, cat, in, van, gogh
+    other = [False] * 16
+    first = torch.equal(found.text.tokens[0], read(model, pairs[0].prompt))
+    assert named == ([words] * 3 + [other] * 3 if first else [other] * 3 + [words] * 3)

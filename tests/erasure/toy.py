@@ -39,7 +39,8 @@ def moments(seed: int, n: int = 8, targets: int = 1) -> Moments:
     text, told = Condition(draw(3, WIDTH)), Condition(draw(3, WIDTH))
     views = {OWN: draw(*SHAPE), EMPTY: draw(*SHAPE)}
     t, which = torch.full((n,), 500), torch.arange(n) % targets
-    return Moments(draw(*SHAPE), t, text, draw(*SHAPE), told, draw(*SHAPE), which, views)
+    named = torch.arange(3).expand(n, 3) == 1
+    return Moments(draw(*SHAPE), t, text, draw(*SHAPE), told, draw(*SHAPE), which, named, views)
 
 
 def setting(model: Toy, targets: int = 1, batch: int = 5, steps: int = 20) -> Setting:
@@ -59,6 +60,7 @@ def setting(model: Toy, targets: int = 1, batch: int = 5, steps: int = 20) -> Se
         weights={"w": model.weight},
         moments=wanted,
         student=model,
+        looks=lambda moments: [],
         schedule=SCHEDULE,
         batch=batch,
         steps=steps,

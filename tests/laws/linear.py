@@ -31,11 +31,12 @@ class Linear:
         """As many as there are prompts; the aim is what the model says now, if none is given."""
         read = Condition(tokens)
         nothing, t = torch.zeros(len(tokens), 1, 1, 1), torch.zeros(len(tokens), dtype=torch.long)
-        blank = Moments(nothing, t, read, nothing, read, nothing, t)
+        named = torch.ones(tokens.shape[:2], dtype=torch.bool)
+        blank = Moments(nothing, t, read, nothing, read, nothing, t, named)
         now = self(blank)
         aim = now if aim is None else aim
         views = {OWN: now, EMPTY: torch.zeros_like(now)}
-        return Moments(nothing, t, read, aim, read, torch.zeros_like(now), t, views)
+        return Moments(nothing, t, read, aim, read, torch.zeros_like(now), t, named, views)
 
 
 def setting(model: Linear) -> Setting:
@@ -54,6 +55,7 @@ def setting(model: Linear) -> Setting:
         weights={"w": model.weight},
         moments=lambda want: wanted if want.of == "targets" else kept,
         student=model,
+        looks=lambda moments: [],
         schedule=SCHEDULE,
         batch=3,
         steps=20,

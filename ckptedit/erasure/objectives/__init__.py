@@ -16,6 +16,12 @@ OBJECTIVES = Registry(
         "fdiv:chi2": "ckptedit.erasure.objectives.fdiv:Chi2",
         "fdiv:tv": "ckptedit.erasure.objectives.fdiv:TV",
         "fdiv:alpha": "ckptedit.erasure.objectives.fdiv:Alpha",
+        "fdiv-var": "ckptedit.erasure.objectives.fdiv_var:FDivVar",
+        "doco": "ckptedit.erasure.objectives.doco:DoCo",
+        "rgd": "ckptedit.erasure.objectives.rgd:RGD",
+        "salun": "ckptedit.erasure.objectives.salun:SalUn",
+        "fmn": "ckptedit.erasure.objectives.fmn:FMN",
+        "vdu": "ckptedit.erasure.objectives.vdu:VDU",
     },
 )
 DEFAULT = "conabl"
