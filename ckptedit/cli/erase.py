@@ -87,9 +87,9 @@ def erase(
         str | None,
         Option(
             "--params",
-            metavar="k|v|kv",
+            metavar="k|v|kv|te",
             help="Which weights to edit; default: the method's own.",
-            autocompletion=one_of("kv", "k", "v"),
+            autocompletion=one_of("kv", "k", "v", "te"),
         ),
     ] = None,
     init: Annotated[

@@ -108,12 +108,15 @@ def summary(erasure: "Erasure") -> list[str]:
     """What a person wants to know, in a few lines."""
     request, effect = erasure.request, erasure.effect
     held = effect.protection
+    edited, put_out = "the K/V weights", "keys and values change"
+    if erasure.options.edited == "te":
+        edited = "the text encoder's matrix, which goes with every model that shares the encoder"
+        put_out = "what it puts out changes"
     done = "erased" if erasure.erases else "changed"
     lines = [
         f"{done} {_named(request)} in {erasure.seconds:.0f} s, {_how(erasure.options)}",
-        f"drift {effect.drift:.4f} of the K/V weights; keys and values change by "
-        f"{effect.target:.3f} on held-out prompts of the target, "
-        f"{effect.retain:.3f} on retained ones",
+        f"drift {effect.drift:.4f} of {edited}; {put_out} by {effect.target:.3f} on held-out "
+        f"prompts of the target, {effect.retain:.3f} on retained ones",
     ]
     if held:
         lines.append(

@@ -34,7 +34,7 @@ class Erasure:
     """What an erasure did.
 
     edits:   name -> its change, unrounded, in the form in which it was made
-    gram:    [d, d], mean of e eᵀ over the token embeddings of prompts that name the targets
+    gram:    [d, d], mean of e eᵀ over what the weights read of prompts that name the targets
     threads: that the training computed with; the bytes depend on it
     facts, erases, notes: as in `Solution`
     path, sha256: what was written, and the digest of its tensor data; None if nothing was
@@ -140,8 +140,9 @@ def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
 
 def _report(job: Job, words: Words, solution: Solution, count: int, seconds: float) -> Erasure:
     request = job.request
+    read = words.gathered if job.options.edited == "te" else words.prompts
     target, retain = (
-        words.prompts(held_out(names, request) or ["", "a photo"])
+        read(held_out(names, request) or ["", "a photo"])
         for names in (request.wanted, request.retain)
     )
     effect = measure(

@@ -1,4 +1,4 @@
-"""The K/V weights of a checkpoint, and their averaged copies."""
+"""The weights of a checkpoint that an edit may change, and their averaged copies."""
 
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
@@ -7,23 +7,29 @@ from torch import Tensor
 
 from ckptedit.errors import BadCheckpoint
 from ckptedit.families import Family, average_name, kv_weights
+from ckptedit.families.spelling import stored_name
 from ckptedit.files import Checkpoint, escape
+from ckptedit.text.encoder import FIRST_OUTPUT
 
+TEXT = f"text_encoder.{FIRST_OUTPUT}.weight"
 T = TypeVar("T")
 
 
 class KVWeights(Mapping[str, Tensor]):
     """name -> W [out, d] float32 on the CPU, read when asked for, in file order.
 
-    roles:  "k", "v" or "kv"
+    roles:  "k", "v", "kv", or "te": the output of the text encoder's first self-attention
     copies: name -> the name of its averaged copy, where training left one in the file. Some loaders
     prefer it, and it knows the concept as well.
     """
 
     def __init__(self, checkpoint: Checkpoint, family: Family, roles: str = "kv") -> None:
         self.checkpoint = checkpoint
-        found = kv_weights(checkpoint, family)
-        self.names = [weight.name for weight in found if weight.role in roles]
+        if roles == "te":
+            self.names = [stored_name(checkpoint, family, TEXT)]
+        else:
+            found = kv_weights(checkpoint, family)
+            self.names = [weight.name for weight in found if weight.role in roles]
         averaged = {name: average_name(name) for name in self.names}
         self.copies = {name: copy for name, copy in averaged.items() if copy in checkpoint}
         for name, copy in self.copies.items():

@@ -1,4 +1,4 @@
-"""What an edit of the K/V weights did, on prompts that nothing was built from."""
+"""What an edit of the weights did, on prompts that nothing was built from."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def measure(
 
     edits:      of tensors [out, d]
     directions: Q [d, k], orthonormal columns, that the edit was confined to; None if to none
-    target, retain: token embeddings [n, L, d] of held-out prompts
+    target, retain: [n, L, d], what the weights read of held-out prompts
     """
     moments = {"target": second_moment(target), "retain": second_moment(retain)}
     reach = None if directions is None else directions.double().cpu()

@@ -101,6 +101,14 @@ def _splits(tensors: Mapping[str, HasShape], source: Source) -> bool:
     return source.part is None or (len(shape) > 0 and shape[0] % 3 == 0)
 
 
+def stored_name(tensors: Iterable[str], family: Family, common: str) -> str:
+    """Where a checkpoint keeps what a diffusers folder calls `common`; BadCheckpoint if nowhere."""
+    for name, source in common_names(tensors, family):
+        if name == common and source.part is None:
+            return source.name
+    raise BadCheckpoint(f"the checkpoint has no {common}")
+
+
 def vae_sizes(names: Iterable[str]) -> tuple[int, int]:
     """(levels, layers) of the VAE that tensors of a model belong to."""
     levels, layers = 0, 0

@@ -28,6 +28,10 @@ class Words:
         """[n, L, d] float32, the token embeddings of prompts."""
         return self.encoder.encode(prompts).hidden
 
+    def gathered(self, prompts: Sequence[str]) -> Tensor:
+        """[n, L, d] float32, what the output of the encoder's first self-attention reads."""
+        return self.encoder.gathered(self.encoder.pad(prompts)[0])
+
     def last_tokens(self, names: Sequence[str]) -> Tensor:
         """[n, d] float32: of each name, alone in a prompt, the embedding of its last token."""
         hidden = self.encoder.encode_unpadded(names)  # [n, longest, d]

@@ -17,6 +17,7 @@ from ckptedit.text.condition import Condition
 from ckptedit.text.tokenizer import HOW, load_tokenizer
 
 BATCH = 64  # prompts per forward pass
+FIRST_OUTPUT = "encoder.layers.0.self_attn.out_proj"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,24 @@ class TextEncoder:
         """[n, L] token numbers, begin and end among them -> [n, L, d] float32."""
         parts = [self.transformer(part).last_hidden_state for part in ids.split(batch)]
         return torch.cat(parts).float() if parts else torch.empty(0, ids.shape[1], self.width)
+
+    @torch.no_grad()
+    def gathered(self, ids: Tensor, *, batch: int = BATCH) -> Tensor:
+        """What the heads of the first self-attention gather, before its output projection.
+
+        ids: [n, L] token numbers -> [n, L, d] float32
+        """
+        names = (name for name, _ in self.transformer.named_modules())
+        name = next(name for name in names if name.endswith(FIRST_OUTPUT))
+        seen: list[Tensor] = []
+        hook = self.transformer.get_submodule(name).register_forward_pre_hook(
+            lambda module, given: seen.append(given[0].float())
+        )
+        try:
+            self.encode_ids(ids, batch=batch)
+        finally:
+            hook.remove()
+        return torch.cat(seen)
 
     @torch.no_grad()
     def encode_unpadded(self, prompts: Sequence[str], *, batch: int = BATCH) -> Tensor:

@@ -7,8 +7,9 @@ import pytest
 from safetensors.numpy import save_file
 from tiny_model import random_mini, random_mini_folder
 
+from ckptedit.errors import BadCheckpoint
 from ckptedit.families import FAMILIES, spelled_like
-from ckptedit.families.spelling import common_names, counterparts
+from ckptedit.families.spelling import common_names, counterparts, stored_name
 from ckptedit.families.stored import Source
 from ckptedit.files import Checkpoint
 from families.names_only import UNETS, unet_shapes
@@ -105,3 +106,20 @@ def test_models_of_no_known_family_are_left_alone():
         {"b.weight": SimpleNamespace(shape=(1,))},
     )
     assert counterparts(one, other) == {}
+
+
+@pytest.mark.parametrize(
+    "family, stored",
+    [
+        ("sd1", "cond_stage_model.transformer.text_model.encoder.layers.0.self_attn.out_proj"),
+        ("sd1", "text_encoder.text_model.encoder.layers.0.self_attn.out_proj"),
+        ("sd2", "cond_stage_model.model.transformer.resblocks.0.attn.out_proj"),
+    ],
+)
+def test_one_weight_is_found_by_its_common_name_in_any_spelling(family, stored):
+    layer = "text_encoder.encoder.layers.0.self_attn"
+    names = [f"{stored}.bias", stored.replace("layers.0", "layers.1") + ".weight"]
+    found = stored_name([*names, f"{stored}.weight"], FAMILIES[family], f"{layer}.out_proj.weight")
+    assert found == f"{stored}.weight"
+    with pytest.raises(BadCheckpoint, match="q_proj"):
+        stored_name(names, FAMILIES[family], f"{layer}.q_proj.weight")

@@ -35,7 +35,8 @@ def method(name: str, **how) -> Method:
 
 def solved(name: str, checkpoint: Path, family, request: Request = REQUEST, **options):
     model = open_model(checkpoint, family=family, precision="float32")
-    how, weights = method(name, **options), KVWeights(Checkpoint(checkpoint), family)
+    how, roles = method(name, **options), Options(method=name).edited
+    weights = KVWeights(Checkpoint(checkpoint), family, roles)
     given = model if how.needs_model else None
     return how.solve(request, Words(model.text, lexicon_of(family)), weights, model=given), weights
 

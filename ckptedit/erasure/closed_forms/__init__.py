@@ -11,6 +11,7 @@ CLOSED_FORMS = Registry(
         "mace": "ckptedit.erasure.closed_forms.mace:MACE",
         "dp": "ckptedit.erasure.closed_forms.dp:DP",
         "speed": "ckptedit.erasure.closed_forms.speed:Speed",
+        "te-quickfix": "ckptedit.erasure.closed_forms.te_quickfix:TextQuickFix",
         "oce": "ckptedit.erasure.closed_forms.oce:OCE",
     },
 )

@@ -12,7 +12,7 @@ from torch import Tensor
 from ckptedit.concepts.request import Request
 from ckptedit.deltas.change import Dense, LowRank, compact
 from ckptedit.diffusion import Model
-from ckptedit.erasure.closed_forms.sides import Sides, Where, sides
+from ckptedit.erasure.closed_forms.sides import Embed, Sides, Where, sides
 from ckptedit.erasure.method import Method, Solution
 from ckptedit.subspaces.subspace import protected_basis
 from ckptedit.subspaces.words import Words
@@ -47,8 +47,12 @@ class LeastSquares(Method):
         *,
         model: Model | None = None,
     ) -> Solution:
-        found = sides(request, words, self.where)
+        found = sides(request, words, self.where, embed=self.embed(words))
         return Solution(changed(weights, *self.factors(found, words)))
+
+    def embed(self, words: Words) -> Embed | None:
+        """What the weights read; None: the token embeddings."""
+        return None
 
     def factors(self, found: Sides, words: Words) -> Factors:
         return least_squares(
