@@ -23,6 +23,7 @@ BENCHMARKS = Registry(
         "passes": "benchmarks.passes:passes",
         "steps": "benchmarks.steps:steps",
         "many": "benchmarks.many:many",
+        "closed": "benchmarks.closed:closed",
         "training": "benchmarks.training:training",
     },
 )
