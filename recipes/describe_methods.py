@@ -59,7 +59,8 @@ def section(entry: Entry) -> str:
     parts = [f"### `{entry.name}`", entry.summary]
     if entry.text:
         parts.append(f"```text\n{entry.text}\n```")
-    parts.append(f"{' '.join(entry.note.split())}")
+    if entry.note:
+        parts.append(" ".join(entry.note.split()))
     if entry.roles:
         parts.append(
             f"`--params` {', '.join(f'`{role}`' for role in entry.roles)}; first is default."

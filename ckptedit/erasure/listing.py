@@ -19,8 +19,8 @@ class Entry:
     """One name of a registry.
 
     sort:       a key of SORTS
-    summary:    the first sentence of its file
-    text:       the rest: equations, sources, and where it departs from them
+    summary:    the first sentence of its file; its class's, where others came in that file before
+    text:       the rest: equations, sources, and where it departs from them; once for a file
     note:       what its class says of itself
     roles:      of the weights that it can edit, its default first; none of a guard
     parameters: for `-p NAME=VALUE`
@@ -37,20 +37,25 @@ class Entry:
 
 def entries() -> Iterator[Entry]:
     """All of them, sort by sort, in the order of the registries."""
+    told: set[str] = set()
     for sort, registry in SORTS.items():
         for name in registry:
-            yield _entry(name, sort, registry[name])
+            kind = registry[name]
+            yield _entry(name, sort, kind, told=kind.__module__ in told)
+            told.add(kind.__module__)
 
 
-def _entry(name: str, sort: str, kind: Any) -> Entry:
-    text = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "")
-    summary, _, rest = text.partition("\n\n")
+def _entry(name: str, sort: str, kind: Any, *, told: bool) -> Entry:
+    own, text = (
+        inspect.cleandoc(thing.__doc__ or "") for thing in (kind, sys.modules[kind.__module__])
+    )
+    summary, _, rest = own.partition("\n\n") if told else text.partition("\n\n")
     return Entry(
         name,
         sort,
         " ".join(summary.split()),
         rest,
-        inspect.cleandoc(kind.__doc__ or ""),
+        "" if told else own,
         () if sort == "guard" else tuple(kind.roles),
         explained(kind),
     )
