@@ -620,6 +620,62 @@ MUTANTS = (
         "(query @ key.mT)",
         "tests/diffusion/test_attention.py",
     ),
+    Mutant(
+        "the mean of an update norm is a sum, millions of times as strong",
+        "guards/l2.py",
+        'if self.norm == "mean" else total',
+        'if self.norm == "sum" else total',
+        GUARDS,
+    ),
+    Mutant(
+        "L1 pays for changes upwards only",
+        "guards/l1.py",
+        "change.abs().sum()",
+        "change.relu().sum()",
+        GUARDS,
+    ),
+    Mutant(
+        "the Fisher information is of gradients, not of their squares",
+        "guards/ewc.py",
+        "sum_.add_(gradient.square(),",
+        "sum_.add_(gradient.abs(),",
+        GUARDS,
+    ),
+    Mutant(
+        "the original of a penalty is the checkpoint at hand",
+        "guards/centred.py",
+        'setting.original if self.around == "original" else setting.weights',
+        "setting.weights",
+        GUARDS,
+    ),
+    Mutant(
+        "outputs of earlier edits are held where they are weakest",
+        "guards/outputs.py",
+        "leading = left[:, :rank]",
+        "leading = left[:, -rank:]",
+        GUARDS,
+    ),
+    Mutant(
+        "outputs are held whether or not they are in the way",
+        "guards/outputs.py",
+        "if share > self.above * rank / len(now):",
+        "if True:",
+        GUARDS,
+    ),
+    Mutant(
+        "outputs that are held are written to where weights are masked",
+        "erasure/freedom.py",
+        "per_column = self.entries.mT[:, :, None] * self.outputs",
+        "per_column = (0 * self.entries.mT[:, :, None] + 1) * self.outputs",
+        GUARDS,
+    ),
+    Mutant(
+        "any file passes for the original",
+        "erasure/original.py",
+        "if (found := given.data_sha256()) != first:",
+        "if (found := given.data_sha256()) == 0:",
+        "tests/test_cli_erase_options.py",
+    ),
 )
 
 

@@ -55,6 +55,20 @@ def test_a_training_starts_from_a_closed_form_and_both_are_in_the_edit(tiny, tmp
     assert json.loads(result.stdout)["init"] == "uce"
 
 
+def test_what_compares_with_the_original_needs_the_file_that_the_ledger_begins_with(tiny, tmp_path):
+    first, second, other = (tmp_path / f"{name}.safetensors" for name in ("1", "2", "3"))
+    asked = ["--guard", "l2", "-p", "around=original"]
+    assert erase(tiny, first, *asked).exit_code == 0  # nothing was done to it: it is the original
+    asked += ["--concept", "monet"]
+    refused = erase(first, second, *asked)
+    assert refused.exit_code == 2 and "name the checkpoint that" in refused.stderr
+    wrong = erase(first, second, *asked, "--from-original", str(first))
+    assert wrong.exit_code == 2 and "is not what" in wrong.stderr and not second.exists()
+    assert erase(first, second, *asked, "--from-original", str(tiny)).exit_code == 0
+    unasked = erase(first, other, "--concept", "monet", "--from-original", str(tiny))
+    assert unasked.exit_code == 2 and "leave out --from-original" in unasked.stderr
+
+
 @pytest.mark.parametrize(
     "asked, words",
     [

@@ -130,6 +130,14 @@ def erase(
     pictures: Annotated[
         int | None, Option(metavar="N", help="Drawn to train on, of each sort; default: 40.")
     ] = None,
+    original: Annotated[
+        str | None,
+        Option(
+            "--from-original",
+            metavar="PATH",
+            help="The checkpoint before all edits, for guards that compare with it.",
+        ),
+    ] = None,
     seed: Seed = None,
     threads: Annotated[
         int | None,
@@ -197,6 +205,7 @@ def erase(
         erasure = run(
             opened, concepts, target, tokens=tokens, device=device, threads=threads, resume=resume,
             prediction=prediction, tokenizer=tokenizer, delta=delta, track=track,
+            original=original,
             tell=teller(target, dry_run, json, track, quiet),
             **wish, **resolve(method, guard, param, **given), **may,
         )  # fmt: skip

@@ -14,7 +14,7 @@ from ckptedit.errors import BadParam
 
 @dataclass
 class Confined:
-    """A weight that moves as W = W0 + A Qᵀ, or freely if there is no Q.
+    """A weight that moves as W = W0 + A Qᵀ, or freely if there is no Q; and never in outputs U.
 
     The gradient of A is that of W times Q, so the chain rule is applied by hand and the UNet keeps
     its own parameters. Where a mask is false, an entry of W keeps the value that it has; both hold
@@ -24,6 +24,7 @@ class Confined:
     weight: Parameter  # [out, d]
     directions: Tensor | None  # Q [d, k], orthonormal columns
     initial: LowRank | Dense | None = None  # an edit that comes before all steps; W0 has it
+    outputs: Tensor | None = None  # U [out, r], orthonormal columns; Uᵀ (W - W0) = 0
     start: Tensor = field(init=False)  # W0 [out, d]
     amount: Parameter = field(init=False)  # A [out, k]
     freedom: Freedom = field(init=False)  # of a step
@@ -41,7 +42,9 @@ class Confined:
         self.amount = Parameter(self.start.new_zeros(len(self.start), width))
         self.held = self.amount.detach().clone()
         self.touched = torch.zeros_like(self.start, dtype=torch.bool)
-        self.freedom = Freedom(self.directions)
+        if self.outputs is not None:
+            self.outputs = self.outputs.to(self.weight)
+        self.freedom = Freedom(self.directions, outputs=self.outputs)
 
     def take_gradient(self) -> None:
         """Turns the gradient of W into that of A, as far as the mask lets it through."""
@@ -71,7 +74,7 @@ class Confined:
         now = self.freedom.mask
         if now is not None and new is not None and torch.equal(now, new):
             return
-        self.freedom = Freedom(self.directions, new)
+        self.freedom = Freedom(self.directions, new, self.outputs)
 
     @torch.no_grad()
     def move(self) -> None:

@@ -45,6 +45,7 @@ def erase(
     pictures: int = DEFAULTS.pictures,
     moments: int = DEFAULTS.moments,
     seed: int = DEFAULTS.seed,
+    original: Checkpoint | str | Path | None = None,
     device: str = "auto",
     threads: int | None = None,
     prediction: str = "auto",
@@ -64,6 +65,7 @@ def erase(
     kind, anchor, retain, neighbors, lexicon, exact_name: as in `Wish`
     method, roles, init, guards, params, tokens, steps, lr, clip, batch, pictures, moments, seed:
                 as in `Options`
+    original:   the checkpoint before all edits, where what is in use compares with it
     device:     "auto", "cpu", "cuda", "cuda:N", "mps"
     threads:    of the processor, 1 or more; the same number gives the same bytes on one machine;
                 None: as many as the model's size is worth
@@ -110,6 +112,7 @@ def erase(
         threads=threads,
         prediction=prediction,
         tokenizer=Path(tokenizer) if tokenizer else None,
+        original=Checkpoint(original) if isinstance(original, str | Path) else original,
     )
     if tell:
         tell(job.outlook())

@@ -1,5 +1,6 @@
 """Which steps of a weight directions, a mask and forbidden outputs allow together, exactly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -28,7 +29,7 @@ class Freedom:
     outputs: Tensor | None = None
     entries: Tensor | None = field(init=False, default=None)  # bool, broadcasts to A
     rows: Tensor | None = field(init=False, default=None)  # [out, k, k], projections of A's rows
-    held: Tensor | None = field(init=False, default=None)  # of U: [out, r], or [k, out, r]
+    held: Tensor | None = field(init=False, default=None)  # of U: [out, r], or [d, out, r]
 
     def __post_init__(self) -> None:
         self.held = self.outputs
@@ -37,20 +38,30 @@ class Freedom:
         whole = self.mask[:, :1]
         if bool((self.mask == whole).all()):
             self.entries = whole
-            if self.outputs is not None:
-                self.held = span(self.outputs * whole)
-            return
-        if self.directions is None:
+        elif self.directions is None:
             self.entries = self.mask
-            if self.outputs is not None:
-                self.held = span(self.outputs * self.mask.mT[:, :, None])
-            return
-        if self.outputs is not None:
+        elif self.outputs is None:
+            self.rows = row_projections(self.directions, self.mask)
+        else:
             raise BadParam(
                 "directions, outputs and a mask of single entries do not go together; mask whole "
                 "rows, or use fewer of them"
             )
-        self.rows = row_projections(self.directions, self.mask)
+        if self.entries is not None and self.outputs is not None:
+            per_column = self.entries.mT[:, :, None] * self.outputs  # [1 or d, out, r]
+            self.held = span(per_column[0] if len(per_column) == 1 else per_column)
+            self._require_room()
+
+    def _require_room(self) -> None:
+        """Raises BadParam if entries may move, but outputs leave none of them."""
+        assert self.entries is not None and self.held is not None
+        if (
+            self.entries.any() and self.entries.sum() - self.held.square().sum() < 0.5
+        ):  # dimensions that are left
+            raise BadParam(
+                "no entry that the masks leave can move beside the outputs that are held; mask "
+                "less, or use fewer of them"
+            )
 
     def __call__(self, step: Tensor) -> Tensor:
         if self.rows is not None:
@@ -63,6 +74,11 @@ class Freedom:
             return step - self.held @ (self.held.mT @ step)
         columns = step.mT[:, :, None]  # [d, out, 1]
         return step - (self.held @ (self.held.mT @ columns))[:, :, 0].mT
+
+
+def joined(columns: Sequence[Tensor]) -> Tensor | None:
+    """Orthonormal columns [out, r] of what several [out, r_i] span; None if there are none."""
+    return span(torch.cat(list(columns), 1)) if columns else None
 
 
 def span(columns: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from ckptedit.erasure.measure import Effect, measure
 from ckptedit.erasure.memory import OnDisk
 from ckptedit.erasure.method import Edits, Method, Solution
 from ckptedit.erasure.options import Options
+from ckptedit.erasure.original import original_of
 from ckptedit.erasure.outlook import Outlook, look_ahead
 from ckptedit.erasure.trained import Trained
 from ckptedit.files import Checkpoint, ledger
@@ -78,12 +79,14 @@ class Job:
     options: Options
     weights: KVWeights
     threads: int | None
+    original: KVWeights | None = None  # before all edits, if that is needed
 
     def key(self) -> str:
         """The digest of all that the training depends on, but for where its result goes."""
         facts = (asdict(self.request), self.options.facts(), self.threads, asdict(self.lexicon))
         words = encoder_digest(self.model.text)  # another --tokenizer is another training
-        return digest([self.model.fingerprint(), words, repr(facts)])
+        before = [] if self.original is None else [self.original.checkpoint.data_sha256()]
+        return digest([self.model.fingerprint(), words, repr(facts), *before])
 
     def thread_count(self) -> int:
         """Threads of the processor that it computes with."""
@@ -107,11 +110,13 @@ def prepare(
     threads: int | None = None,
     prediction: str = "auto",
     tokenizer: Path | None = None,
+    original: Checkpoint | None = None,
 ) -> Job:
     """Finds what is wrong with a request, its options or the checkpoint, before the dear work."""
     options.check()
     family = look_over(checkpoint, wish, method=options.method, prediction=prediction)
     weights = KVWeights(checkpoint, family, options.edited)
+    before = original_of(checkpoint, original, options.comparing())
     model = open_model(
         checkpoint,
         device=device,
@@ -122,7 +127,8 @@ def prepare(
     )
     request = resolve(wish, model.text, model.family, checkpoint.ledger)
     lexicon = lexicon_of(family, wish.lexicon)
-    return Job(checkpoint, model, lexicon, request, options, weights, threads)
+    first = None if before is None else KVWeights(before, family, options.edited)
+    return Job(checkpoint, model, lexicon, request, options, weights, threads, first)
 
 
 def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
@@ -131,7 +137,8 @@ def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
     plan(track, options.stages())
     words = Words(model.text, job.lexicon, track)
     method: Method
-    method = Trained(options, memory) if options.trained else options.make(options.method)
+    trained = Trained(options, memory, job.original)
+    method = trained if options.trained else options.make(options.method)
     with threads(count := job.thread_count()):
         given = model if method.needs_model else None
         solution = method.solve(job.request, words, job.weights, model=given)

@@ -136,6 +136,10 @@ class Options:
         """The method or a guard, with its own parameters; BadParam if one is out of range."""
         return _kind(owner)(**typed(_kind(owner), self.params.get(owner, {}), owner))
 
+    def comparing(self) -> list[str]:
+        """What in use needs the weights before all edits."""
+        return [o for o in self.owners if getattr(self.make(o), "needs_original", False)]
+
     def stages(self) -> list[tuple[str, float]]:
         """What `erase` shows progress of, in order, and how many passes of the UNet each takes."""
         asked = self.asked()

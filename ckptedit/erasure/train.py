@@ -7,9 +7,9 @@ A step, in this order:
    combined by the objective's rule
 2. the guards' penalties are added
 3. objective and guards, `after_backward`: the gradients of the weights may be changed
-4. the gradients are confined to the directions that the guards allow, masked, and clipped; Adam
-   (without weight decay) moves the amounts
-5. the weights follow: W = W0 + A Qᵀ, so that the step is confined and masked too, not only its
+4. the gradients are confined to the directions that the guards allow, masked, kept off the outputs
+   that they hold, and clipped; Adam (without weight decay) moves the amounts
+5. the weights follow: W = W0 + A Qᵀ, so that all this is true of the step too, not only of its
    gradient
 6. objective and guards, `after_step`: the weights may be changed, as far as Q and masks allow it
 7. objective and guards say what may move from now on: `mask`
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from ckptedit.erasure.combined import accumulate
 from ckptedit.erasure.confined import Confined
+from ckptedit.erasure.freedom import joined
 from ckptedit.erasure.memory import FORGETFUL, Memory
 from ckptedit.erasure.method import Edits, Solution
 from ckptedit.erasure.objectives.objective import Objective
@@ -66,7 +67,13 @@ def train(
     asked = [free, *(guard.start(setting) for guard in guards)]
     allowed = confine([directions for directions in asked if directions is not None])
     begun = initial or {}
-    parts = {name: Confined(w, allowed, begun.get(name)) for name, w in weights.items()}
+    held = [guard.outputs() for guard in guards]
+    parts = {
+        name: Confined(
+            weight, allowed, begun.get(name), joined([each[name] for each in held if name in each])
+        )
+        for name, weight in weights.items()
+    }
     training = Training(parts, objective, guards, seed, clip)
     first = training.restore(memory.recall())
     peak, last = lr * _gain(allowed), lr * LAST

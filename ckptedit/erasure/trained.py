@@ -26,8 +26,14 @@ class Trained(Method):
 
     needs_model = True
 
-    def __init__(self, options: Options, memory: Memory = FORGETFUL) -> None:
-        self.options, self.memory = options, memory
+    def __init__(
+        self,
+        options: Options,
+        memory: Memory = FORGETFUL,
+        original: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """original: name -> W before all edits, if what is in use needs it"""
+        self.options, self.memory, self.original = options, memory, original
 
     def solve(
         self,
@@ -86,6 +92,7 @@ class Trained(Method):
             schedule=model.schedule,
             batch=self.options.batch,
             steps=self.options.steps,
+            original=self.original,
         )
 
 

@@ -13,7 +13,11 @@ GUARDS = Registry(
         "gradproj:soft": "ckptedit.guards.gradproj_soft:GradProjSoft",
         "gradproj:gradient": "ckptedit.guards.gradproj_gradient:GradProjGradient",
         "anchor": "ckptedit.guards.anchor:Anchor",
+        "outputs": "ckptedit.guards.outputs:Outputs",
         "selft": "ckptedit.guards.selft:SelFT",
+        "ewc": "ckptedit.guards.ewc:EWC",
+        "l1": "ckptedit.guards.l1:L1",
+        "l2": "ckptedit.guards.l2:L2",
         "distill": "ckptedit.guards.distill:Distill",
     },
 )

@@ -49,6 +49,8 @@ class Setting(Reading):
     batch:    moments of a sort that a step takes
     steps:    of the training
     free:     F [d, m], orthonormal columns: where no guard forbids an edit; None: anywhere
+    original: name -> W [out, d] before all edits, float32 on the CPU, read when asked for; given to
+              those who need it
     """
 
     weights: Mapping[str, Parameter]
@@ -59,6 +61,7 @@ class Setting(Reading):
     batch: int
     steps: int
     free: Tensor | None = None
+    original: Mapping[str, Tensor] | None = None
 
 
 class Stage:
@@ -108,6 +111,7 @@ class Guard(Stage):
     exact: ClassVar[bool] = False
     idle: ClassVar[str] = ""
     more_room: ClassVar[str] = ""
+    needs_original: bool = False
     narrow: ClassVar[bool] = False
 
     def forbids(self, reading: Reading) -> Tensor | None:
@@ -123,6 +127,13 @@ class Guard(Stage):
         returns: [d, k] with orthonormal columns if W may only move as A Qᵀ; None if anywhere
         """
         return None
+
+    def outputs(self) -> Mapping[str, Tensor]:
+        """Where no step may write: name -> U [out, r], orthonormal columns, so that Uᵀ ΔW = 0.
+
+        Asked once, after `start`.
+        """
+        return {}
 
     def penalty(self, rng: Generator) -> Tensor | None:
         """A scalar to add to the loss of a step."""

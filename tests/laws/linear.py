@@ -43,6 +43,7 @@ def setting(model: Linear) -> Setting:
     rng = torch.Generator().manual_seed(3)
     target = torch.randn(4, 1, DIM, generator=rng)
     retain = torch.randn(5, 1, DIM, generator=rng)
+    anchors = torch.randn(2, 1, DIM, generator=rng)
     wanted = model.moments(target, torch.randn(4, OUT, generator=rng))
     kept = model.moments(retain)
     return Setting(
@@ -50,7 +51,7 @@ def setting(model: Linear) -> Setting:
         target=target,
         retain=retain,
         keep=torch.ones(5, 1, dtype=torch.bool),
-        anchors=torch.randn(2, 1, DIM, generator=rng),
+        anchors=anchors,
         general=lambda: torch.eye(DIM, dtype=torch.float64),
         weights={"w": model.weight},
         moments=lambda want: wanted if want.of == "targets" else kept,
@@ -59,7 +60,16 @@ def setting(model: Linear) -> Setting:
         schedule=SCHEDULE,
         batch=3,
         steps=20,
+        original={"w": before(model.weight.detach(), anchors, target)},
     )
+
+
+def before(weight: Tensor, anchors: Tensor, target: Tensor) -> Tensor:
+    """W before an edit that wrote where the next one would, and elsewhere."""
+    rng = torch.Generator().manual_seed(4)
+    wanted = weight @ (anchors.mean((0, 1)) - target.mean((0, 1)))
+    left = torch.stack([wanted, torch.randn(OUT, generator=rng)], 1)
+    return weight - 0.1 * left @ torch.randn(2, DIM, generator=rng)
 
 
 def run(guard, seed: int = 0, lr: float = 1e-2) -> tuple[Tensor, Tensor | None, Setting]:
