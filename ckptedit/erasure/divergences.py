@@ -1,10 +1,11 @@
 """f-divergences between two Gaussians of one width, which are functions of one number.
 
 p = N(m1, v I), q = N(m2, v I), s = |m1 - m2|² / v, and D(p, q) = E_z[f(exp(sqrt(s) z - s/2))] with
-z standard normal. Novello et al., f-divergence unlearning of diffusion models, 2025,
-https://arxiv.org/abs/2509.21167. Whatever f is, dD/ds = E_z[u² f''(u)] / 2 (with u as above): so
-each is the squared distance with a weight of its own, and forward, reverse and symmetric KL weigh
-nothing differently. All but Jensen-Shannon are elementary; that is summed by Gauss-Hermite.
+z standard normal. Novello et al., A Unified Framework for Diffusion Model Unlearning with
+f-Divergence, ICML 2026, https://arxiv.org/abs/2509.21167. Whatever f is, dD/ds = E_z[u² f''(u)] / 2
+(with u as above): so each is the squared distance with a weight of its own, and forward, reverse
+and symmetric KL weigh nothing differently. All but Jensen-Shannon are elementary; that is summed by
+Gauss-Hermite.
 """
 
 from collections.abc import Callable

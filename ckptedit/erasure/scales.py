@@ -2,7 +2,7 @@
 
 A divergence weighs a sample by s, its squared distance in units of the width of a transition, and
 that width decides all: with a wide one, every divergence is KL; with a narrow one, a bounded
-divergence sees nothing of a sample that is far. Novello et al. 2025
+divergence sees nothing of a sample that is far. Novello et al. 2026
 (https://arxiv.org/abs/2509.21167) write the transition's variance; their code takes the mean over
 the entries and a width of 1 (`Fixed`), where the weight of Hellinger is 0.987 to 1. `Adaptive` is
 ours.

@@ -1,9 +1,9 @@
 """f-divergences as games: the largest of E_p[T] - E_q[f*(T)] over what a critic can say.
 
 Nguyen, Wainwright & Jordan, 2010, https://arxiv.org/abs/0809.0853; the output maps, which keep T
-where f* is finite, are those of Nowozin et al., f-GAN, 2016, https://arxiv.org/abs/1606.00709,
-table 6. At the best, T = f'(p/q): of Gaussians of one width, every T here is a map of a linear
-score, but for total variation, whose T is a sign.
+where f* is finite, are those of Nowozin et al., f-GAN, 2016, https://arxiv.org/abs/1606.00709. At
+the best, T = f'(p/q): of Gaussians of one width, every T here is a map of a linear score, but for
+total variation, whose T is a sign.
 """
 
 from collections.abc import Callable

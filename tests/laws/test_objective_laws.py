@@ -45,7 +45,7 @@ def objective(request) -> Objective:
     return OBJECTIVES[request.param]()
 
 
-def setting(model: Model, steps: int = 30, roles: str = "kv") -> Setting:
+def setting(model: Model, steps: int = 12, roles: str = "kv") -> Setting:
     pairs = {"targets": PAIRS, "retained": KEPT}
     size = {"pictures": 2, "moments": 12, "seed": 0}
     target, retain = (model.text.encode([p.prompt for p in each]).hidden for each in (PAIRS, KEPT))

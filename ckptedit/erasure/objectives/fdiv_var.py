@@ -1,7 +1,8 @@
 """f-divergence unlearning, variational: a critic measures the divergence that the student lowers.
 
-Novello et al., 2025, https://arxiv.org/abs/2509.21167: min over the student, max over the critic T
-of E_anchor[T] - E_target[f*(T)], on predictions of the denoiser. Departs from the released code:
+Novello et al., ICML 2026, https://arxiv.org/abs/2509.21167: min over the student, max over the
+critic T of E_anchor[T] - E_target[f*(T)], on predictions of the denoiser. Departs from the released
+code:
 
 - the critic sees a prediction as what it is beyond the frozen model's own for the target, in sizes
   of what the anchor's is beyond it, and beside it the noised latents; so it judges a prediction for

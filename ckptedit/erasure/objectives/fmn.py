@@ -1,15 +1,18 @@
 """Forget-Me-Not: attention re-steering, the UNet stops looking at the target's words.
 
-Zhang et al., 2023, https://arxiv.org/abs/2303.17591, equation 4: the squared norm of what
-cross-attention gives to the positions of the concept's tokens falls to nothing, in every layer; a
-mean over heads, pixels and layers here. Departs from the paper: no textual inversion comes first,
-and only K is trained, since the values of a layer are no part of where it looks (there, a whole
-UNet).
+Zhang et al., 2023, https://arxiv.org/abs/2303.17591: the squared norm of what cross-attention gives
+to the positions of the concept's tokens falls to nothing, in every layer; a mean over heads, pixels
+and layers here. Departs from the paper: no textual inversion comes first, and only K is trained,
+since the values of a layer are no part of where it looks (there, a whole UNet).
 
-A text encoder that reads from left to right tells all later tokens what the words said, the
-padding too, so looking away from the words alone leaves the concept where it was:
-`tokens=onward` (the default) takes those positions in. What the UNet is left with then is the
-beginning of the text.
+A text encoder that reads from left to right tells all later tokens what the words said, the padding
+too, so that looking away from the words alone still leaves the concept in sight: `tokens=onward`
+(the default) takes those positions in. What the UNet is left with then is the beginning of the
+text.
+
+On mini we found no setting that erases: in the few directions of K that the guards leave, its words
+stay in sight (8 % gone after 80 steps of the defaults); without a guard, half of the target's
+pictures went, and a third of all others (`--guard none --steps 40 --lr 2e-3`).
 """
 
 from collections.abc import Iterator

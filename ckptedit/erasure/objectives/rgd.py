@@ -10,6 +10,9 @@ Departs from it: the ascent ends at a bound for each sample (`ascent.py`; in the
 loss above the bound is scaled to 1); retained prompts are held to what the frozen model says, whose
 gradient is that of the true noise without its noise. Nothing says what the target becomes: it comes
 out as no picture at all, rather than as the anchor.
+
+On mini: `--steps 60 --lr 2e-3 --batch 12 --guard gradproj:soft`; at a rate of 5e-4, an object goes
+and a style stays.
 """
 
 from collections.abc import Iterator

@@ -1,15 +1,15 @@
 """Variational diffusion unlearning: ascent on the target, near to where the weights were likely.
 
-Panda et al., Variational Diffusion Unlearning, 2025, https://arxiv.org/abs/2510.04058: a Gaussian
-for each weight, of the models that the remaining data would have given, and the loss
-(1 - γ) A + γ B with A the log-likelihood of the target's pictures, which falls, and
-B = mean of (θ - μ)² / (2 σ²).
+Panda et al., Unlearning in Diffusion Models under Data Constraints: A Variational Inference
+Approach, 2025, https://arxiv.org/abs/2510.04058, of which we know summaries: a Gaussian for each
+weight, of the models that the remaining data would have given, and the loss (1 - γ) A + γ B with A
+the log-likelihood of the target's pictures, which falls, and B = mean of (θ - μ)² / (2 σ²).
 
 Approximates the paper where it needs what nobody has: μ and σ are of several independent
-pre-trainings there; here μ is the checkpoint and σ² = spread² (θ² + the mean of θ² in the
-tensor) / 2, the scale of a weight and of its tensor. B is a mean over the weights, not a sum, so
-that γ does not depend on their number. The ascent ends at a bound (`ascent.py`), and as nothing
-says what the target becomes, it becomes no picture at all. We found no released code.
+pre-trainings there; here μ is the checkpoint and σ² = spread² (θ² + the mean of θ² in the tensor) /
+2, the scale of a weight and of its tensor. B is a mean over the weights, not a sum, so that γ does
+not depend on their number. The ascent ends at a bound (`ascent.py`), and as nothing says what the
+target becomes, it becomes no picture at all. We found no released code.
 """
 
 from collections.abc import Iterator
