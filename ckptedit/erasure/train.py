@@ -86,7 +86,7 @@ def train(
         memory.keep(partial(training.state, step + 1), last=step + 1 == steps)
     edits = {name: part.change() for name, part in parts.items()}
     notes = [note for stage in training.stages for note in stage.notes()]
-    return Solution(edits, allowed, notes=tuple(notes))
+    return Solution(edits, allowed, objective.facts(), notes=tuple(notes))
 
 
 class Training:

@@ -93,6 +93,7 @@ class Trained(Method):
             batch=self.options.batch,
             steps=self.options.steps,
             original=self.original,
+            concepts=[target.concept for target in request.targets],
         )
 
 

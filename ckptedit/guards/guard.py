@@ -51,6 +51,7 @@ class Setting(Reading):
     free:     F [d, m], orthonormal columns: where no guard forbids an edit; None: anywhere
     original: name -> W [out, d] before all edits, float32 on the CPU, read when asked for; given to
               those who need it
+    concepts: names of the targets, in order, for reports
     """
 
     weights: Mapping[str, Parameter]
@@ -62,6 +63,7 @@ class Setting(Reading):
     steps: int
     free: Tensor | None = None
     original: Mapping[str, Tensor] | None = None
+    concepts: Sequence[str] = ()
 
 
 class Stage:

@@ -1,7 +1,7 @@
 """What a trained erasure asks of the model: one file per objective."""
 
-from collections.abc import Iterator, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
 from torch import Generator, Tensor
 
@@ -42,3 +42,7 @@ class Objective(Stage):
         in memory at a time.
         """
         raise NotImplementedError
+
+    def facts(self) -> Mapping[str, Any]:
+        """What it has to say of the targets at the end, as `Solution.facts`."""
+        return {}
