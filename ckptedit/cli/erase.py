@@ -109,6 +109,10 @@ def erase(
             autocompletion=one_of(*GUARDS, NONE),
         ),
     ] = None,
+    basis: Annotated[
+        str | None,
+        Option(metavar="PATH", help="A subspace that nothing may move; default: none."),
+    ] = None,
     param: Param = None,
     tokens: Annotated[
         str,
@@ -191,8 +195,9 @@ def erase(
         "kind": kind, "anchor": anchor, "retain": listed(retain), "neighbors": neighbors,
         "lexicon": lexicon, "exact_name": exact_name,
     }  # fmt: skip
+    held = None if basis is None else Checkpoint(basis)
     check_output(target, [opened], **may)  # before torch is imported: a mistake shows at once
-    look_over(opened, Wish(concepts, **wish), method=method, prediction=prediction)
+    look_over(opened, Wish(concepts, **wish), method=method, prediction=prediction, basis=held)
 
     given = {
         "roles": params, "init": init, "steps": steps, "lr": lr, "clip": clip, "batch": batch,
@@ -203,8 +208,8 @@ def erase(
         from ckptedit.erasure.erase import erase as run
 
         erasure = run(
-            opened, concepts, target, tokens=tokens, device=device, threads=threads, resume=resume,
-            prediction=prediction, tokenizer=tokenizer, delta=delta, track=track,
+            opened, concepts, target, basis=held, tokens=tokens, device=device, threads=threads,
+            resume=resume, prediction=prediction, tokenizer=tokenizer, delta=delta, track=track,
             original=original,
             tell=teller(target, dry_run, json, track, quiet),
             **wish, **resolve(method, guard, param, **given), **may,

@@ -36,11 +36,12 @@ def _named(request: "Request") -> str:
 
 
 def _how(options: "Options") -> str:
+    beside = f", outside of {options.basis.label}" if options.basis else ""
     if not options.trained:
-        return f"by {options.method}"
+        return f"by {options.method}{beside}"
     in_use = ", ".join(options.guarded_by) or "no guard"
     begun = f"{options.init}, then " if options.init else ""
-    return f"{begun}{options.method}, {options.steps} steps under {in_use}"
+    return f"{begun}{options.method}, {options.steps} steps under {in_use}{beside}"
 
 
 def _asked(request: "Request", options: "Options") -> dict[str, Any]:
@@ -55,6 +56,7 @@ def _asked(request: "Request", options: "Options") -> dict[str, Any]:
         "params": options.edited,
         "init": options.init,
         "guards": list(options.guarded_by),
+        "basis": options.basis and options.basis.facts,
         "steps": options.steps if options.trained else 0,
         "seed": options.seed,
     }

@@ -77,7 +77,7 @@ def project(
     The subspace is that of its text embeddings, by the checkpoint's own encoder; of several
     --concept, their union. The file of a subspace (x.safetensors, ./x) may stand for a name
     anywhere. With -o, writes it as safetensors, the tensor "basis" [rank, dim] with orthonormal
-    rows, and prints the path; `diff --along` measures drift in it.
+    rows, and prints the path; `erase --basis` protects it, `diff --along` measures drift in it.
 
     Example: ckptedit project base.safetensors --concept "Van Gogh" -o van-gogh.safetensors
     """

@@ -7,18 +7,27 @@ from ckptedit.families import Family, detect
 from ckptedit.families.own import prediction_of
 from ckptedit.families.runnable import require_runnable
 from ckptedit.files import Checkpoint
+from ckptedit.subspaces.basis import require_basis
 
 
 def look_over(
-    checkpoint: Checkpoint, wish: Wish, *, method: str, prediction: str = "auto"
+    checkpoint: Checkpoint,
+    wish: Wish,
+    *,
+    method: str,
+    prediction: str = "auto",
+    basis: Checkpoint | None = None,
 ) -> Family:
     """Refuses what `erase` could not do; returns the checkpoint's family.
 
+    basis:  the file of a subspace, which must be of what the family reads
     method: what is trained needs a UNet that runs on a prompt alone; a closed form needs its text
     """
     trained = OBJECTIVES.spelled(method)[0] in OBJECTIVES
     family = require_runnable(checkpoint) if trained else detect(checkpoint)
     if trained:
         prediction_of(checkpoint, family, prediction)
+    if basis is not None:
+        require_basis(basis, family)
     settle(wish, lexicon_of(family, wish.lexicon), checkpoint.ledger)
     return family

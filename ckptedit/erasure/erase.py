@@ -17,8 +17,10 @@ from ckptedit.erasure.memory import OnDisk
 from ckptedit.erasure.options import DEFAULTS, Options
 from ckptedit.erasure.outlook import Outlook
 from ckptedit.errors import WriteFailed
+from ckptedit.families import detect
 from ckptedit.files import Checkpoint, check_output, check_space, ledger, write_edited
 from ckptedit.progress import Track, silent
+from ckptedit.subspaces.basis import read_basis
 
 
 def erase(
@@ -37,6 +39,7 @@ def erase(
     init: str | None = DEFAULTS.init,
     guards: str | Sequence[str] | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None,
+    basis: Checkpoint | str | Path | None = None,
     tokens: str = DEFAULTS.tokens,
     steps: int = DEFAULTS.steps,
     lr: float = DEFAULTS.lr,
@@ -66,6 +69,7 @@ def erase(
     method, roles, init, guards, params, tokens, steps, lr, clip, batch, pictures, moments, seed:
                 as in `Options`
     original:   the checkpoint before all edits, where what is in use compares with it
+    basis:      the file of a subspace (`project`), which no edit may move
     device:     "auto", "cpu", "cuda", "cuda:N", "mps"
     threads:    of the processor, 1 or more; the same number gives the same bytes on one machine;
                 None: as many as the model's size is worth
@@ -76,8 +80,11 @@ def erase(
     Raises CkptError for whatever the user can mend; then nothing is written.
     """
     opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+    held = Checkpoint(basis) if isinstance(basis, str | Path) else basis
     if output is not None:
         check_output(output, [opened], force=force, in_place=in_place)
+        if held is not None:
+            check_output(output, [held], force=True)
         if not delta:
             check_space(output, opened.sizes)
     options = Options(
@@ -86,6 +93,7 @@ def erase(
         init=init,
         guards=None if guards is None else one_or_more(guards),
         params=params or {},
+        basis=None if held is None else read_basis(held, detect(opened)),
         tokens=tokens,
         steps=steps,
         lr=lr,

@@ -21,6 +21,7 @@ from ckptedit.erasure.method import Edits, Method, Solution
 from ckptedit.erasure.options import Options
 from ckptedit.erasure.original import original_of
 from ckptedit.erasure.outlook import Outlook, look_ahead
+from ckptedit.erasure.outside import outside
 from ckptedit.erasure.trained import Trained
 from ckptedit.files import Checkpoint, ledger
 from ckptedit.files.cache import digest
@@ -142,6 +143,8 @@ def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
     with threads(count := job.thread_count()):
         given = model if method.needs_model else None
         solution = method.solve(job.request, words, job.weights, model=given)
+        if options.basis and not options.trained:
+            solution = outside(solution, options.basis)
         return _report(job, words, solution, count, monotonic() - began)
 
 

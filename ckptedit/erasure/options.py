@@ -13,6 +13,7 @@ from ckptedit.errors import BadParam
 from ckptedit.guards import GUARDS
 from ckptedit.params import defaults, hyperparameters, typed
 from ckptedit.registry import Registry
+from ckptedit.subspaces.basis import Basis
 from ckptedit.text.tokens import require_tokens
 
 METHODS = Registry("method", ChainMap(OBJECTIVES.targets, CLOSED_FORMS.targets))
@@ -30,6 +31,7 @@ class Options:
     init:     a closed form that a training starts from; None: from the checkpoint as it is
     guards:   names of GUARDS, any combination; none: nothing restrains the edit; None: the default
               ones for what is trained, as far as they leave it room
+    basis:    a subspace of embeddings that no edit may move, beside all guards; None: none
     tokens:   which embeddings of retained prompts `gradproj:hard` protects: "concept" or "all"
     clip:     the largest norm of a step's gradient, above 0; None: any
     steps:    1 or more; lr: above 0; batch: moments a step, and as many again with `distill`
@@ -43,6 +45,7 @@ class Options:
     roles: str | None = None
     init: str | None = None
     guards: Sequence[str] | None = None
+    basis: Basis | None = None
     tokens: str = "all"
     steps: int = 150
     lr: float = 5e-4
@@ -112,6 +115,11 @@ class Options:
         can = METHODS[self.method].roles  # type: ignore[attr-defined]
         if self.roles is not None and self.roles not in can:
             raise BadParam(f"{self.method} edits {' or '.join(can)}, not {self.roles!r}")
+        if self.basis and not set(self.edited) <= set("kv"):
+            raise BadParam(
+                f"a basis protects what K/V weights read, and {self.method} edits {self.edited!r}; "
+                f"leave out --basis"
+            )
         self._check_init()
         if self.guarded_by and not self.trained:
             raise BadParam(
@@ -161,6 +169,7 @@ class Options:
     def facts(self) -> dict[str, Any]:
         """What the ledger keeps: every option that had a meaning, the parameters resolved."""
         found = asdict(self) | {"guards": list(self.guarded_by), "roles": self.edited}
+        found["basis"] = self.basis and self.basis.facts
         for name in () if self.trained else TRAINING:
             del found[name]
         return found | {

@@ -14,10 +14,11 @@ from ckptedit.erasure.bank import bank
 from ckptedit.erasure.memory import FORGETFUL, Memory
 from ckptedit.erasure.method import Edits, Method, Solution
 from ckptedit.erasure.options import Options
+from ckptedit.erasure.outside import Outside, edits_outside
 from ckptedit.erasure.reading import read, shared
 from ckptedit.erasure.train import train
 from ckptedit.errors import BadParam
-from ckptedit.guards.guard import Setting
+from ckptedit.guards.guard import Guard, Setting
 from ckptedit.subspaces.words import Words
 
 
@@ -51,9 +52,11 @@ class Trained(Method):
         setting = self._setting(request, words, model, parameters)
         for parameter in parameters.values():
             parameter.requires_grad_(True)
+        guards: list[Guard] = [options.make(guard) for guard in options.guarded_by]
+        guards += [Outside(options.basis)] if options.basis else []
         return train(
             options.make(options.method),
-            [options.make(guard) for guard in options.guarded_by],
+            guards,
             setting,
             lr=options.lr,
             seed=options.seed,
@@ -70,7 +73,8 @@ class Trained(Method):
         if self.options.init is None:
             return None
         form: Method = self.options.make(self.options.init)
-        return form.solve(request, words, weights).edits
+        edits = form.solve(request, words, weights).edits
+        return edits_outside(edits, self.options.basis) if self.options.basis else edits
 
     def _setting(
         self, request: Request, words: Words, model: Model, parameters: Mapping[str, Parameter]

@@ -23,7 +23,7 @@ Part: TypeAlias = str | Path | Checkpoint  # a concept's name, or the file of a 
 ORTHONORMAL = 1e-4  # what the entries of B Bᵀ may be off
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Basis:
     """A subspace of text embeddings.
 
@@ -36,6 +36,11 @@ class Basis:
     concepts: tuple[str, ...]
     label: str
     sha256: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a ledger says of it."""
+        return {"concepts": list(self.concepts), "rank": len(self.rows), "sha256": self.sha256}
 
 
 def is_file(word: str) -> bool:
