@@ -11,6 +11,9 @@ code:
   section 3.2) advise: where the critic is sure, the gradient of -f*(T) is none
 
 It still is a looser thing than the closed forms, which know the divergence of each transition.
+
+On mini: `--steps 60 --lr 2e-3 --batch 12 --guard gradproj:soft`; it costs more of what stays than
+the closed forms do.
 """
 
 from typing import Annotated

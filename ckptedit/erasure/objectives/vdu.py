@@ -10,6 +10,9 @@ pre-trainings there; here μ is the checkpoint and σ² = spread² (θ² + the m
 2, the scale of a weight and of its tensor. B is a mean over the weights, not a sum, so that γ does
 not depend on their number. The ascent ends at a bound (`ascent.py`), and as nothing says what the
 target becomes, it becomes no picture at all. We found no released code.
+
+On mini: `--steps 60 --lr 2e-3 --batch 12 --guard gradproj:soft`; a rate of 5e-4 leaves a style as
+it is.
 """
 
 from collections.abc import Iterator
