@@ -518,8 +518,8 @@ MUTANTS = (
     Mutant(
         "a critic learns to take the student for real",
         "erasure/objectives/adversarial.py",
-        "self.told_apart(self.critic(real), self.critic(fake))",
-        "self.told_apart(self.critic(fake), self.critic(real))",
+        "self.told_apart(*self.critic(both).chunk(2))",
+        "self.told_apart(*self.critic(both).chunk(2)[::-1])",
         CRITICS,
     ),
     Mutant(

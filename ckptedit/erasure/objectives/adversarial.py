@@ -73,8 +73,8 @@ class Adversarial(Objective):
         self.ready = True
 
     def _learn(self, shown: Moments, prediction: Tensor) -> None:
-        real, fake = self.judged(shown, shown.aim), self.judged(shown, prediction)
-        self.critic.learn(lambda: self.told_apart(self.critic(real), self.critic(fake)))
+        both = torch.cat([self.judged(shown, each) for each in (shown.aim, prediction)])
+        self.critic.learn(lambda: self.told_apart(*self.critic(both).chunk(2)))
 
     def state(self) -> dict[str, Tensor]:
         return {"ready": torch.tensor(self.ready), **self.critic.state()}
