@@ -7,7 +7,8 @@ https://arxiv.org/abs/2303.07345, equation 6: the student on the concept's promp
 η + 1 does the same. Departs from both: the states are drawn once, not anew at every step, and only
 K and V are trained (there, "esd-x-strict").
 
-On mini: the defaults of `erase`.
+On mini, η = 1 leaves a third of a style's pictures in the style; -p eta=3 --steps 40 --lr 2e-3
+erases it.
 """
 
 from collections.abc import Iterator

@@ -9,6 +9,8 @@ Departs from the paper: h is the ratio of u to q at the student's own transition
 with r = (‖ε - ε_q‖² - ‖ε - ε_u‖²) / ‖ε_q - ε_u‖², so 1 at u, exp(-2κ) at q; it needs no rollouts
 and no score function, and the student's regression is then the exact gradient of the Lagrangian.
 λ is in units of ε: at the optimum it is η of ESD from the anchor, -log(ε) / 2κ - 1.
+
+On mini, --steps 40 --lr 2e-3 erases.
 """
 
 from collections.abc import Iterator

@@ -11,6 +11,8 @@ Departs from the paper: the prompts of a target are a problem of their own, so t
 of several share no simplex (each has one: λ ≤ 0.9); distances are pathwise, averaged over timesteps
 alike. Such a distance bounds that of what is drawn only from above: whether b is enough, pictures
 must say.
+
+On mini, --steps 40 --lr 2e-3 erases, and `gradproj:soft` leaves room for a bound of 1.5, not of 4.
 """
 
 from collections.abc import Iterator
