@@ -139,7 +139,8 @@ def erase(
         Option(
             "--from-original",
             metavar="PATH",
-            help="The checkpoint before all edits, for guards that compare with it.",
+            help="The checkpoint before all edits: for guards that compare with it; a closed form "
+            "erases all targets so far anew from there.",
         ),
     ] = None,
     seed: Seed = None,
@@ -190,13 +191,15 @@ def erase(
     if json and target == "-":
         raise BadParam("--json and -o - both want stdout")
     opened, concepts = Checkpoint(ckpt), listed(concept)
+    before = Checkpoint(original) if original else None
     may: dict[str, Any] = {"force": force, "in_place": in_place}
     wish: dict[str, Any] = {
         "kind": kind, "anchor": anchor, "retain": listed(retain), "neighbors": neighbors,
         "lexicon": lexicon, "exact_name": exact_name,
     }  # fmt: skip
     held = None if basis is None else Checkpoint(basis)
-    check_output(target, [opened], **may)  # before torch is imported: a mistake shows at once
+    inputs = [opened, *([before] if before else [])]
+    check_output(target, inputs, **may)  # before torch is imported: a mistake shows at once
     look_over(opened, Wish(concepts, **wish), method=method, prediction=prediction, basis=held)
 
     given = {
@@ -208,9 +211,9 @@ def erase(
         from ckptedit.erasure.erase import erase as run
 
         erasure = run(
-            opened, concepts, target, basis=held, tokens=tokens, device=device, threads=threads,
-            resume=resume, prediction=prediction, tokenizer=tokenizer, delta=delta, track=track,
-            original=original,
+            opened, concepts, target, basis=held, original=before, tokens=tokens, device=device,
+            threads=threads, resume=resume, prediction=prediction, tokenizer=tokenizer,
+            delta=delta, track=track,
             tell=teller(target, dry_run, json, track, quiet),
             **wish, **resolve(method, guard, param, **given), **may,
         )  # fmt: skip

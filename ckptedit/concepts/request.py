@@ -30,6 +30,7 @@ class Request:
     retain:     of the targets' kinds: concepts that must stay
     companions: concepts that prompts of the other kind's targets are completed with; they stay too
     notes:      what was understood otherwise than written
+    asked:      what of `retain` and `companions` was named, and not found among the neighbours
     """
 
     targets: tuple[Target, ...]
@@ -37,6 +38,7 @@ class Request:
     retain: Names
     companions: Names
     notes: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -68,15 +70,25 @@ def resolve(
     if not wish.exact_name:
         refuse_misspelled(likes)
     before = erased(ledger)
-    _refuse_overlap(wish, encoder, lexicon, before)
+    _refuse_overlap(wish, encoder, lexicon, [*before, *wish.again])
     kinds = {
         concept: kind_of(concept, encoder, lexicon) if wish.kind == "auto" else wish.kind
         for concept in wish.concepts
     }
+    again = {
+        target.concept: target
+        for target in wish.again
+        if not any(mentions(encoder, target.concept, concept) for concept in kinds)
+    }
+    if wish.again:  # whatever order the requests came in
+        kinds |= {name: target.kind for name, target in again.items()}
+        kinds = dict(sorted(kinds.items()))
+        wish = replace(wish, retain=sorted(distinct([*wish.retain, *wish.kept])))
     gone = [*(target.concept for target in before), *kinds]
     known = {kind: without(encoder, lexicon[kind], gone) for kind in KINDS}
     for double in likes.keys() & kinds:
         known = {kind: _unlike(double, words) for kind, words in known.items()}
+    wish = replace(wish, retain=without(encoder, wish.retain, gone) if wish.again else wish.retain)
     retain, companions = _what_stays(wish, kinds, known, encoder)
 
     def anchor(concept: str, kind: str) -> str:
@@ -95,8 +107,13 @@ def resolve(
         for target in before
         if not any(mentions(encoder, target.concept, concept) for concept in kinds)
     )
-    targets = tuple(Target(c, k, wish.anchor or anchor(c, k)) for c, k in kinds.items())
-    return Request(targets, earlier, retain, companions, wish.notes)
+    targets = tuple(
+        still(again[concept])
+        if concept in again
+        else Target(concept, kind, wish.anchor or anchor(concept, kind))
+        for concept, kind in kinds.items()
+    )
+    return Request(targets, earlier, retain, companions, wish.notes, tuple(wish.retain))
 
 
 def _unlike(name: str, words: Sequence[str]) -> list[str]:
@@ -124,7 +141,8 @@ def _what_stays(
         asked[other if form in forms[other] - forms[mine] else mine].append(word)
     retain: dict[str, tuple[str, ...]] = dict.fromkeys(KINDS, ())
     companions = dict(retain)
-    taken = {normal(word) for word in (*wish.retain, wish.anchor)}
+    # where targets of several requests come together, the anchor of the last one is not singled out
+    taken = {normal(word) for word in (*wish.retain, "" if wish.again else wish.anchor)}
     for kind in KINDS:
         if targets[kind]:
             near = [word for word in known[kind] if normal(word) not in taken]

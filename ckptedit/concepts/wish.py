@@ -9,7 +9,7 @@ from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.concepts.lists import name_of
 from ckptedit.concepts.names import distinct, normal
 from ckptedit.concepts.spelling import meant, respelled
-from ckptedit.concepts.targets import erased
+from ckptedit.concepts.targets import Target, erased
 from ckptedit.concepts.templates import require_kind
 from ckptedit.errors import BadParam
 
@@ -26,6 +26,8 @@ class Wish:
                 [object] sections
     exact_name: the names are meant as they are written, whatever the lexicon says
     notes:      what was understood otherwise than written
+    again:      earlier targets to erase once more, together with the concepts
+    kept:       what earlier requests asked to retain; of it, what is not erased by now stays
     """
 
     concepts: Sequence[str]
@@ -36,6 +38,8 @@ class Wish:
     lexicon: Path | None = None
     exact_name: bool = False
     notes: tuple[str, ...] = ()
+    again: tuple[Target, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 def settle(wish: Wish, known: Lexicon, ledger: Sequence[Mapping[str, Any]]) -> Wish:
@@ -71,7 +75,7 @@ def settle(wish: Wish, known: Lexicon, ledger: Sequence[Mapping[str, Any]]) -> W
         likes = {name: meant(name, known, lambda _: True) for name in spelled.values()}
         refuse_misspelled({name: like for name, like in likes.items() if like})
     _refuse_wrong_kind(settled, known)
-    _refuse_overlap(settled, [target.concept for target in erased(ledger)])
+    _refuse_overlap(settled, [target.concept for target in (*erased(ledger), *wish.again)])
     return settled
 
 

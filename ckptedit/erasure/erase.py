@@ -12,6 +12,7 @@ from ckptedit.concepts.lists import one_or_more
 from ckptedit.concepts.wish import Wish
 from ckptedit.deltas import write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
+from ckptedit.erasure.anew import anew
 from ckptedit.erasure.job import Erasure, carry_out, prepare
 from ckptedit.erasure.memory import OnDisk
 from ckptedit.erasure.options import DEFAULTS, Options
@@ -68,7 +69,9 @@ def erase(
     kind, anchor, retain, neighbors, lexicon, exact_name: as in `Wish`
     method, roles, init, guards, params, tokens, steps, lr, clip, batch, pictures, moments, seed:
                 as in `Options`
-    original:   the checkpoint before all edits, where what is in use compares with it
+    original:   the checkpoint before all edits, where what is in use compares with it; a closed
+                form erases all targets so far and the new ones together from there, so that nothing
+                adds up, and no order matters
     basis:      the file of a subspace (`project`), which no edit may move
     device:     "auto", "cpu", "cuda", "cuda:N", "mps"
     threads:    of the processor, 1 or more; the same number gives the same bytes on one machine;
@@ -81,8 +84,10 @@ def erase(
     """
     opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
     held = Checkpoint(basis) if isinstance(basis, str | Path) else basis
+    before = Checkpoint(original) if isinstance(original, str | Path) else original
     if output is not None:
-        check_output(output, [opened], force=force, in_place=in_place)
+        inputs = [opened, *([before] if before else [])]
+        check_output(output, inputs, force=force, in_place=in_place)
         if held is not None:
             check_output(output, [held], force=True)
         if not delta:
@@ -112,15 +117,19 @@ def erase(
         Path(lexicon) if lexicon else None,
         exact_name,
     )
+    base = opened
+    if before is not None and not options.trained:
+        wish = anew(opened, before, wish)
+        base, before = before, None
     job = prepare(
-        opened,
+        base,
         wish,
         options,
         device=device,
         threads=threads,
         prediction=prediction,
         tokenizer=Path(tokenizer) if tokenizer else None,
-        original=Checkpoint(original) if isinstance(original, str | Path) else original,
+        original=before,
     )
     if tell:
         tell(job.outlook())
@@ -128,19 +137,30 @@ def erase(
     result = carry_out(job, memory, track)
     if output is None:
         return result
-    where = {"force": force, **({} if delta else {"in_place": in_place})}
+    if base is not opened:
+        result = replace(result, original=base.data_sha256())
     try:
-        written = (write_as_delta if delta else write_edit)(opened, result, output, **where)
+        if delta:
+            written = write_as_delta(base, result, output, force=force)
+        else:
+            written = write_edit(
+                base, result, output, parent=opened, force=force, in_place=in_place
+            )
     except WriteFailed as error:
         raise WriteFailed(f"{error}; what was trained is kept: --resume writes it") from error
     memory.forget()
     return replace(result, path=written.path, sha256=written.sha256)
 
 
-def write_edit(base: Checkpoint, made: Erasure, output: str | Path, **how: bool) -> Any:
-    """Writes the edited checkpoint: the same bytes that `apply` makes of its delta."""
+def write_edit(
+    base: Checkpoint, made: Erasure, output: str | Path, *, parent: Checkpoint, **how: bool
+) -> Any:
+    """Writes the edited checkpoint: the same bytes that `apply` makes of its delta.
+
+    parent: whose ledger is carried on; most often the base
+    """
     edits = {name: partial(_applied, base, name, change) for name, change in made.edits.items()}
-    metadata = ledger.append(base.metadata, made.ledger_line(base.data_sha256()))
+    metadata = ledger.append(parent.metadata, made.ledger_line(parent.data_sha256()))
     return write_edited(output, base, edits, metadata=metadata, **how)
 
 

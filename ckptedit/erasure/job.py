@@ -39,6 +39,7 @@ class Erasure:
     gram:    [d, d], mean of e eᵀ over what the weights read of prompts that name the targets
     threads: that the training computed with; the bytes depend on it
     facts, erases, notes: as in `Solution`
+    original: digest of the tensor data that all of it was computed from, if that is not the parent
     path, sha256: what was written, and the digest of its tensor data; None if nothing was
     """
 
@@ -52,6 +53,7 @@ class Erasure:
     facts: Mapping[str, Any] = field(default_factory=dict)
     erases: bool = True
     notes: tuple[str, ...] = ()
+    original: str | None = None
     path: Path | None = None
     sha256: str | None = None
 
@@ -63,6 +65,10 @@ class Erasure:
             "targets": [asdict(target) for target in gone],
             "retain": list(self.request.retained),
         }
+        if self.request.asked:
+            facts["asked"] = list(self.request.asked)
+        if self.original:
+            facts["original_sha256"] = self.original
         if not self.erases:
             facts["changed"] = [target.concept for target in self.request.targets]
         options = self.options.facts() | {"threads": self.threads}

@@ -20,7 +20,10 @@ def original_of(
     lines = trunk(checkpoint.ledger)
     if not needed_by:
         if given is not None:
-            raise BadParam("nothing in use compares with the original; leave out --from-original")
+            raise BadParam(
+                "nothing in use compares with the original: leave out --from-original, or take a "
+                "closed form, which erases all targets so far anew from there"
+            )
         return None
     if given is None:
         if lines:
