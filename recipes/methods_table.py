@@ -66,14 +66,15 @@ def options(run: Run) -> dict[str, Any]:
 
 def made(run: Run, base: Path, folder: Path) -> dict[str, Any]:
     """Erases and scores."""
-    target = folder / "edited.safetensors"
+    target = folder / f"edited.{run.method.replace(':', '-')}.safetensors"
     edit = ckptedit.erase(base, run.concept, target, force=True, **options(run))
-    held = edit.effect.protection
+    held, found = edit.effect.protection, scored(target, run.concept)
+    target.unlink()
     return {
         "drift": edit.effect.drift,
         "leak": held and held.leak,
         "seconds": edit.seconds,
-        **scored(target, run.concept),
+        **found,
     }
 
 
