@@ -98,8 +98,9 @@ def main() -> None:
     if sys.argv[1:2] == ["--figures"]:
         from methods_table import SETTINGS
 
-        rows = [json.loads(line) for line in Path(sys.argv[2]).read_text().splitlines()]
-        found = figures(rows, SETTINGS["concepts"])
+        lines = map(json.loads, Path(sys.argv[2]).read_text().splitlines())
+        rows = {row["key"]: row for row in lines}  # two at once may both have scored the base
+        found = figures(rows.values(), SETTINGS["concepts"])
         FIGURES.write_text("[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n")
     else:
         print(page(), end="")
