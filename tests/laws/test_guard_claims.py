@@ -145,3 +145,29 @@ def test_a_guard_of_strength_0_changes_not_a_bit(name, others):
 def test_what_has_a_weight_has_a_weight_of_0(name):
     if "weight" in hyperparameters(GUARDS[name]):
         assert GUARDS[name].idle == "weight=0"
+
+
+class Interrupted:
+    """Keeps the state after ten steps, and goes on from one that is given."""
+
+    def __init__(self, state=None) -> None:
+        self.state = state  # what a training is to go on from, or came to
+
+    def recall(self):
+        return self.state
+
+    def keep(self, state, *, last):
+        made = state()
+        if int(made["done"]) == 10:
+            self.state = {name: value.clone() for name, value in made.items()}
+
+
+@pytest.mark.parametrize("name", [*GUARDS, *MORE])
+def test_an_interrupted_training_goes_on_to_the_same_bits(name):
+    memory, ends = Interrupted(), []
+    for _ in range(2):
+        model = Linear()
+        train(ConAbl(), [made(name)], setting(model), lr=1e-2, seed=0, memory=memory)
+        ends.append(model.weight.detach())
+        memory = Interrupted(memory.state)
+    assert memory.state is not None and torch.equal(*ends)
