@@ -1,7 +1,7 @@
 """Everything that can go wrong for a reason the user can fix.
 
-The command line prints these as one line and exits with status 2. Any other exception is a bug in
-ckptedit, and keeps its traceback.
+The command line prints these as one line and exits with status 2, or with 1 where it says so. Any
+other exception is a bug in ckptedit, and keeps its traceback.
 """
 
 
@@ -23,6 +23,10 @@ class Incompatible(CkptError):
 
 class DoesNotFit(Incompatible):
     """A delta was made from other tensors than those it is to be applied to. Exit status 1."""
+
+
+class LimitExceeded(CkptError):
+    """A limit that was asked for cannot be kept. Exit status 1."""
 
 
 class OutputExists(CkptError):

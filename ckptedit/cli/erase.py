@@ -143,6 +143,17 @@ def erase(
             "erases all targets so far anew from there.",
         ),
     ] = None,
+    min_erase: Annotated[
+        float | None,
+        Option(
+            metavar="X",
+            help="Of a closed form: the share to erase, 0 to 1, and no more; default: all it does.",
+        ),
+    ] = None,
+    max_drift: Annotated[
+        float | None,
+        Option(metavar="X", help="Of a closed form: scale it down to this drift; default: any."),
+    ] = None,
     seed: Seed = None,
     threads: Annotated[
         int | None,
@@ -204,7 +215,7 @@ def erase(
 
     given = {
         "roles": params, "init": init, "steps": steps, "lr": lr, "clip": clip, "batch": batch,
-        "pictures": pictures, "seed": seed,
+        "pictures": pictures, "min_erase": min_erase, "max_drift": max_drift, "seed": seed,
     }  # fmt: skip
     with progress(quiet) as track:
         track.begin(LOADING)

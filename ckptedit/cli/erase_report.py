@@ -100,6 +100,7 @@ def as_report(erasure: "Erasure", output: str) -> dict[str, Any]:
         "coverage": held and held.coverage,
         "room": held and held.room,
         "kv_change": {"retain": effect.retain, "target": effect.target},
+        "scale": erasure.scale,
         "erases": erasure.erases,
         "facts": dict(erasure.facts),
         "warnings": warnings(erasure),

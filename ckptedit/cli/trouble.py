@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from ckptedit.errors import CkptError
+from ckptedit.errors import CkptError, LimitExceeded
 
-TROUBLE, INTERRUPTED = 2, 130  # exit statuses; 1, which Python has for a bug, means "they differ"
+# exit statuses; 1, which Python has for a bug, means "they differ" and "beyond a limit"
+BEYOND, TROUBLE, INTERRUPTED = 1, 2, 130
 FULL = ("out of memory", "not enough memory", "can't allocate memory")  # as torch puts it
 
 
@@ -20,7 +21,8 @@ def told(
     if isinstance(error, KeyboardInterrupt):
         return interrupted, INTERRUPTED
     if isinstance(error, CkptError):
-        return "; ".join([str(error), *getattr(error, "__notes__", [])]), TROUBLE
+        status = BEYOND if isinstance(error, LimitExceeded) else TROUBLE
+        return "; ".join([str(error), *getattr(error, "__notes__", [])]), status
     if is_full(error):
         return out_of_memory(error, options), TROUBLE
     from ckptedit.files import escape  # not at the top: help needs nothing of the files

@@ -48,6 +48,8 @@ def erase(
     batch: int = DEFAULTS.batch,
     pictures: int = DEFAULTS.pictures,
     moments: int = DEFAULTS.moments,
+    min_erase: float | None = DEFAULTS.min_erase,
+    max_drift: float | None = DEFAULTS.max_drift,
     seed: int = DEFAULTS.seed,
     original: Checkpoint | str | Path | None = None,
     device: str = "auto",
@@ -67,8 +69,8 @@ def erase(
     concepts:   one or more, erased together
     output:     a file or folder; None: nothing is written, and `edits` of the result can be applied
     kind, anchor, retain, neighbors, lexicon, exact_name: as in `Wish`
-    method, roles, init, guards, params, tokens, steps, lr, clip, batch, pictures, moments, seed:
-                as in `Options`
+    method, roles, init, guards, params, tokens, steps, lr, clip, batch, pictures, moments,
+                min_erase, max_drift, seed: as in `Options`
     original:   the checkpoint before all edits, where what is in use compares with it; a closed
                 form erases all targets so far and the new ones together from there, so that nothing
                 adds up, and no order matters
@@ -106,6 +108,8 @@ def erase(
         batch=batch,
         pictures=pictures,
         moments=moments,
+        min_erase=min_erase,
+        max_drift=max_drift,
         seed=seed,
     )
     wish = Wish(

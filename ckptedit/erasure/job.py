@@ -1,7 +1,7 @@
 """One erasure: resolved and checked before anything is computed, then carried out."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -14,6 +14,8 @@ from ckptedit.concepts.request import Request, resolve
 from ckptedit.concepts.wish import Wish
 from ckptedit.diffusion import Model, choose_threads, open_model, threads
 from ckptedit.erasure.checks import look_over
+from ckptedit.erasure.closed_forms.scaling import scaled
+from ckptedit.erasure.closed_forms.sides import HELD_OUT, Where, sides
 from ckptedit.erasure.kv import KVWeights
 from ckptedit.erasure.measure import Effect, measure
 from ckptedit.erasure.memory import OnDisk
@@ -38,6 +40,7 @@ class Erasure:
     edits:   name -> its change, unrounded, in the form in which it was made
     gram:    [d, d], mean of e eᵀ over what the weights read of prompts that name the targets
     threads: that the training computed with; the bytes depend on it
+    scale:   that the change was multiplied by, to meet `min_erase` and `max_drift`
     facts, erases, notes: as in `Solution`
     original: digest of the tensor data that all of it was computed from, if that is not the parent
     path, sha256: what was written, and the digest of its tensor data; None if nothing was
@@ -50,6 +53,7 @@ class Erasure:
     gram: Tensor
     threads: int
     seconds: float
+    scale: float = 1.0
     facts: Mapping[str, Any] = field(default_factory=dict)
     erases: bool = True
     notes: tuple[str, ...] = ()
@@ -151,10 +155,25 @@ def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
         solution = method.solve(job.request, words, job.weights, model=given)
         if options.basis and not options.trained:
             solution = outside(solution, options.basis)
-        return _report(job, words, solution, count, monotonic() - began)
+        solution, scale = _within_limits(job, words, solution)
+        return _report(job, words, solution, scale, count, monotonic() - began)
 
 
-def _report(job: Job, words: Words, solution: Solution, count: int, seconds: float) -> Erasure:
+def _within_limits(job: Job, words: Words, solution: Solution) -> tuple[Solution, float]:
+    """The solution at the scale that the options ask for, and that scale."""
+    limits = {"min_erase": job.options.min_erase, "max_drift": job.options.max_drift}
+    if all(limit is None for limit in limits.values()):
+        return solution, 1.0
+    embed = words.encoder.gathered if job.options.edited == "te" else None
+    told = replace(job.request, earlier=())
+    read = sides(told, words, Where(HELD_OUT, "all"), embed=embed)
+    edits, scale = scaled(solution.edits, job.weights, read, **limits)
+    return replace(solution, edits=edits), scale
+
+
+def _report(
+    job: Job, words: Words, solution: Solution, scale: float, count: int, seconds: float
+) -> Erasure:
     request = job.request
     read = words.gathered if job.options.edited == "te" else words.prompts
     target, retain = (
@@ -174,6 +193,7 @@ def _report(job: Job, words: Words, solution: Solution, count: int, seconds: flo
         gram,
         count,
         seconds,
+        scale=scale,
         facts=solution.facts,
         erases=solution.erases,
         notes=solution.notes,

@@ -11,13 +11,14 @@ from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
 from ckptedit.errors import BadParam
 from ckptedit.guards import GUARDS
-from ckptedit.params import defaults, hyperparameters, typed
+from ckptedit.params import Within, defaults, hyperparameters, typed
 from ckptedit.registry import Registry
 from ckptedit.subspaces.basis import Basis
 from ckptedit.text.tokens import require_tokens
 
 METHODS = Registry("method", ChainMap(OBJECTIVES.targets, CLOSED_FORMS.targets))
-# mean nothing elsewhere
+# mean nothing elsewhere, of a closed form and of a training
+LIMITS = ("min_erase", "max_drift")
 TRAINING = ("init", "tokens", "steps", "lr", "clip", "batch", "pictures", "moments")
 
 
@@ -36,6 +37,7 @@ class Options:
     clip:     the largest norm of a step's gradient, above 0; None: any
     steps:    1 or more; lr: above 0; batch: moments a step, and as many again with `distill`
     pictures: latents drawn for the bank, for the targets and for what is retained
+    min_erase, max_drift: of a closed form, as in `scaled`
     params:   method, initial closed form or guard -> its own keyword arguments
 
     "fdiv:alpha=0.3" for a method, a closed form or a guard is that name, with alpha at 0.3.
@@ -54,6 +56,8 @@ class Options:
     seed: int = 0
     pictures: int = 40
     moments: int = 12
+    min_erase: float | None = None
+    max_drift: float | None = None
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,6 +115,7 @@ class Options:
             raise BadParam(f"lr must be above 0, not {self.lr}")
         if self.clip is not None and not 0 < self.clip < float("inf"):
             raise BadParam(f"clip must be above 0, not {self.clip}")
+        self._check_limits()
         require_tokens(self.tokens)
         can = METHODS[self.method].roles  # type: ignore[attr-defined]
         if self.roles is not None and self.roles not in can:
@@ -131,6 +136,17 @@ class Options:
         for owner in self.params:
             if owner not in self.owners:
                 raise BadParam(f"there are parameters for {owner!r}, which is not in use")
+
+    def _check_limits(self) -> None:
+        for name, within in (("min_erase", Within("(0, 1]")), ("max_drift", Within("(0, inf)"))):
+            value = getattr(self, name)
+            if value is not None and value not in within:
+                raise BadParam(f"{name} must be {within}, not {value}")
+            if value is not None and self.trained:
+                raise BadParam(
+                    f"{name} scales the change of a closed form, and {self.method} is trained; "
+                    f"leave it out, or use --method {' or '.join(CLOSED_FORMS)}"
+                )
 
     def _check_init(self) -> None:
         if self.init is None:
@@ -170,7 +186,7 @@ class Options:
         """What the ledger keeps: every option that had a meaning, the parameters resolved."""
         found = asdict(self) | {"guards": list(self.guarded_by), "roles": self.edited}
         found["basis"] = self.basis and self.basis.facts
-        for name in () if self.trained else TRAINING:
+        for name in LIMITS if self.trained else TRAINING:
             del found[name]
         return found | {
             "params": {o: defaults(_kind(o)) | dict(self.params.get(o, {})) for o in self.owners}

@@ -11,7 +11,9 @@ so that W' c = W c* and ΔW C0 = 0, both but for rounding, and a second edit cha
 from it: several targets are solved together, by the pseudo-inverse, where one after the other would
 move what was done; the safe subspace is spanned by what stays and by the anchors, which thereby
 stay, too; `aim`=anchor takes the anchor's own embedding for c*, so that a target becomes what it is
-to become and not only less than it was.
+to become and not only less than it was. On mini, with `aim`=anchor, `read`=sentences,
+`positions`=all, `energy`=0.95 and `ridge`=0.1: UA 100, RA-I 92 and RA-C 97 for a style (values
+only), 100, 83 and 100 for an object.
 """
 
 from collections.abc import Mapping

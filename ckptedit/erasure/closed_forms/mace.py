@@ -8,7 +8,9 @@ trained on pictures and has no part here.
 
 Departs from it: the name's own tokens are among those that move, since no LoRA deals with them; the
 tokens before the name are the same in both sentences and are left out; sentences are the tool's,
-with companions; the general moment is that of the vocabulary and the lexicon.
+with companions; the general moment is that of the vocabulary and the lexicon. Weights are of means
+of squares, and so are not the published ones; e is 10, as measured on mini: UA 100, RA-I 96 and
+RA-C 96 for a style; 100, 89 and 100 for an object.
 """
 
 from typing import Annotated
@@ -26,7 +28,7 @@ class MACE(LeastSquares):
     def __init__(
         self,
         *,
-        erase: Annotated[float, Within("(0, inf)"), "e, weight of each target"] = 1.0,
+        erase: Annotated[float, Within("(0, inf)"), "e, weight of each target"] = 10.0,
         preserve: Annotated[float, Within("[0, inf)"), "p, of each name that stays"] = 1.0,
         ridge: Annotated[float, Within("(0, inf)"), "λ, of staying where it was"] = 0.5,
         general: Annotated[float, Within("[0, inf)"), "of all that is said"] = 1.0,

@@ -13,7 +13,8 @@ their angles and lengths between them: W'ᵀ W' = Wᵀ W. The change has full ra
 Departs from it: K0 is the moment of the vocabulary and the lexicon, not of captions; a basis of W's
 columns makes the decomposition that of a [d, d] matrix where W has more rows. The released code
 turns a reflection into a rotation by the last column of P; here the direction of the least weight
-is turned, which is the optimum. V only by default, as there.
+is turned, which is the optimum. V only by default, as there. On mini, with `positions`=all,
+`energy`=0.95 and `erase`=5: UA 100, RA-I 95 and RA-C 96 for a style, 100, 79 and 100 for an object.
 """
 
 from collections.abc import Mapping

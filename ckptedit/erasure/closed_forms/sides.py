@@ -10,7 +10,7 @@ from torch import Tensor
 from ckptedit.concepts.neighbors import mentions
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.targets import Target
-from ckptedit.concepts.templates import OTHER, prompts_for
+from ckptedit.concepts.templates import HELD_OUT_FRAMES, OTHER, prompts_for
 from ckptedit.subspaces.words import Words
 from ckptedit.text.encoder import BATCH, TextEncoder
 
@@ -25,12 +25,16 @@ Stay = Annotated[
     Literal["request", "lexicon"],
     "which names must stay: those of the request, or the whole lexicon's as well",
 ]
+HELD_OUT = "held out"
 Embed = Callable[[Tensor], Tensor]  # token numbers [n, L] -> what the weights read there [n, L, d]
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where the embeddings of a request are read: see Read, Positions, Stay."""
+    """Where the embeddings of a request are read: see Read, Positions, Stay.
+
+    HELD_OUT for `read` is what nothing is built from: sentences to measure on.
+    """
 
     read: str = "name"
     positions: str = "last"
@@ -102,6 +106,8 @@ def _prompts(name: str, kind: str, request: Request, read: str) -> list[str]:
     if read == "name":
         return [name]
     others = request.companions[OTHER[kind]]
+    if read == HELD_OUT:
+        return prompts_for(name, kind, others[1::2] or others, frames=HELD_OUT_FRAMES)
     return [*(prompts_for(name, kind, others) if others else []), *prompts_for(name, kind)]
 
 

@@ -15,7 +15,9 @@ along the direction that the weights amplify least.
 Departs from it: filter and augmentation look at all weights together (‖W e‖² summed), so that P is
 one for all; the augmentation is a moment, m·n p pᵀ for m retained and n points each, not n random
 points; a direction is null by its share of the largest singular value, 1e-1 of what is about 1e5
-there; retained names are the lexicon's. V only by default, as published.
+there; retained names are the lexicon's. V only by default, as published. On mini, with
+`read`=sentences, `positions`=all and `null`=0.01: UA 100, RA-I 100 and RA-C 100 for a style, 100,
+93 and 100 for an object; but the lexicon is all that mini draws.
 """
 
 from collections.abc import Mapping

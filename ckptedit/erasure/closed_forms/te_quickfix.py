@@ -10,7 +10,8 @@ and no weight of the UNet is touched: the edit goes with every model that shares
 acts there as it does here. The bias adds the same to both sides and stays.
 
 Departs from it: the term of p, for what stays, is unified concept editing's; published is the ridge
-alone (`-p preserve=0`).
+alone (`-p preserve=0`). On mini the defaults erase an object (UA 100, RA-I 92, RA-C 100) and leave
+a style; with `read`=sentences, `positions`=all and `stay`=lexicon: 100, 99 and 98 for a style.
 """
 
 from typing import Annotated
