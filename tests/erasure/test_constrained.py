@@ -268,6 +268,16 @@ def test_each_target_has_a_multiplier_and_what_it_lacks_is_said_by_name(kind):
 
 
 @pytest.mark.parametrize("kind", [RU, FU, LU])
+def test_a_target_without_pictures_is_reported_too(kind):
+    objective = kind()
+    objective.start(replace(setting(Toy(), targets=2), concepts=["a", "b", "c"]))
+    dict(objective.terms(torch.Generator().manual_seed(0)))
+    objective.after_step()
+    assert list(objective.facts()["multiplier"]) == ["a", "b", "c"]
+    assert any(note.startswith("c: no step looked at") for note in objective.notes())
+
+
+@pytest.mark.parametrize("kind", [RU, FU, LU])
 def test_an_interruption_keeps_multipliers_and_what_they_have_seen(kind):
     model, first, second = Toy(), kind(), kind()
     for objective in (first, second):
@@ -283,7 +293,9 @@ def test_an_interruption_keeps_multipliers_and_what_they_have_seen(kind):
 def test_a_constraint_that_no_batch_has_seen_is_not_said_to_hold():
     objective = RU()
     objective.start(setting(Toy()))
-    assert objective.notes() == ["target 1: no step looked at its constraint; train longer"]
+    assert objective.notes() == [
+        "target 1: no step looked at its constraint; train longer, on more pictures"
+    ]
 
 
 def test_the_command_reports_multipliers_and_warns_of_what_is_violated(tiny, tmp_path):

@@ -20,7 +20,7 @@ from typing import Annotated
 from torch import Generator, Tensor
 
 from ckptedit.diffusion.moments import OWN, TARGETS, Want
-from ckptedit.erasure.objectives.multipliers import Constrained, by_target, gaps
+from ckptedit.erasure.objectives.multipliers import Constrained, by_target, gaps, targets_in
 from ckptedit.guards.guard import Setting
 from ckptedit.params import Within
 
@@ -58,7 +58,7 @@ class FU(Constrained):
     def start(self, setting: Setting) -> None:
         self.anchors, self.targets = setting.moments(TARGETS), setting.moments(OWN_PICTURES)
         own = self.targets
-        count = int(own.which.max()) + 1
+        count = targets_in(setting, own)
         self.bounds = self.bound * by_target(gaps(own.views[OWN], own.noise), own.which, count)
         self.begin(setting, count, initial=self.initial, rate=self.rate)
 

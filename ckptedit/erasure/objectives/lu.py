@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import mse_loss
 
 from ckptedit.diffusion.moments import OWN, Want
-from ckptedit.erasure.objectives.multipliers import Constrained, gaps
+from ckptedit.erasure.objectives.multipliers import Constrained, gaps, targets_in
 from ckptedit.guards.guard import Setting
 from ckptedit.params import Within
 
@@ -57,8 +57,7 @@ class LU(Constrained):
 
     def start(self, setting: Setting) -> None:
         self.targets = setting.moments(SEEN)
-        count = int(self.targets.which.max()) + 1
-        self.begin(setting, count, initial=self.initial, rate=self.rate)
+        self.begin(setting, targets_in(setting, self.targets), initial=self.initial, rate=self.rate)
 
     def terms(self, rng: Generator) -> Iterator[tuple[str, Tensor]]:
         shown = self.targets.pick(self.setting.batch, rng)

@@ -104,7 +104,7 @@ class Constrained(Objective):
 
     def _lacks(self, name: str, violation: float) -> str:
         if isnan(violation):
-            return f"{name}: no step looked at its constraint; train longer"
+            return f"{name}: no step looked at its constraint; train longer, on more pictures"
         return (
             f"{name}: its constraint is violated by {violation:.0%} of the bound at the end; train "
             f"longer, or ask for less (-p {self.bound_of})"
@@ -131,6 +131,11 @@ class Constrained(Objective):
     def restore(self, state: Mapping[str, Tensor]) -> None:
         self.multipliers.values = state["values"]
         self.multipliers.violations = state["violations"]
+
+
+def targets_in(setting: Setting, shown: Moments) -> int:
+    """How many targets there are; few pictures may leave the last ones without moments."""
+    return max(len(setting.concepts), int(shown.which.max()) + 1)
 
 
 def by_target(values: Tensor, which: Tensor, targets: int) -> Tensor:

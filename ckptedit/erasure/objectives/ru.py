@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import mse_loss
 
 from ckptedit.diffusion.moments import EMPTY, OWN, Want
-from ckptedit.erasure.objectives.multipliers import Constrained, by_target, gaps
+from ckptedit.erasure.objectives.multipliers import Constrained, by_target, gaps, targets_in
 from ckptedit.guards.guard import Setting
 from ckptedit.params import Within
 
@@ -60,7 +60,7 @@ class RU(Constrained):
 
     def start(self, setting: Setting) -> None:
         self.targets = shown = setting.moments(self.want)
-        count = int(shown.which.max()) + 1
+        count = targets_in(setting, shown)
         apart = gaps(shown.views[self.view] if self.view else shown.aim, shown.views[OWN])
         self.bounds = self.bound * by_target(apart, shown.which, count)
         self.begin(setting, count, initial=self.initial, rate=self.rate, cap=CAP)
