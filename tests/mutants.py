@@ -30,6 +30,8 @@ DIVERGENCES = "tests/erasure/test_divergences.py"
 SURGERY = "tests/erasure/test_surgery.py"
 CRITICS = "tests/erasure/test_critics.py"
 BASELINES = "tests/erasure/test_baselines.py"
+ABLATION = "tests/erasure/test_ablation.py"
+CONSTRAINED = "tests/erasure/test_constrained.py"
 UCE = "tests/erasure/test_uce.py"
 CONCEPTS = "tests/concepts"
 SUBSPACE = "tests/subspaces/test_subspace.py"
@@ -675,6 +677,55 @@ MUTANTS = (
         "if (found := given.data_sha256()) != first:",
         "if (found := given.data_sha256()) == 0:",
         "tests/test_cli_erase_options.py",
+    ),
+    Mutant(
+        "esd goes towards the concept",
+        "erasure/objectives/esd.py",
+        "source - self.eta",
+        "source + self.eta",
+        ABLATION,
+    ),
+    Mutant(
+        "a student that is its own teacher is taught by gradient, too",
+        "erasure/objectives/conabl.py",
+        "with torch.no_grad():",
+        "with torch.enable_grad():",
+        ABLATION,
+    ),
+    Mutant(
+        "the mask of sculpmem is of the weakest that it had",
+        "erasure/objectives/sculpmem.py",
+        "torch.where(mask, -size, -torch.inf)",
+        "torch.where(mask, size, -torch.inf)",
+        "tests/erasure/test_sculpmem.py",
+    ),
+    Mutant(
+        "sculpmem drops what the frozen model says of the anchor, as released",
+        "erasure/objectives/sculpmem.py",
+        " + self.recall * aim",
+        "",
+        "tests/erasure/test_sculpmem.py",
+    ),
+    Mutant(
+        "a multiplier falls while its constraint is violated",
+        "erasure/objectives/multipliers.py",
+        "self.values + self.rate",
+        "self.values - self.rate",
+        CONSTRAINED,
+    ),
+    Mutant(
+        "the tilted prediction is not divided by what is left of it",
+        "erasure/objectives/ru.py",
+        "(base - price * concept) / (1 - price)",
+        "base - price * concept",
+        CONSTRAINED,
+    ),
+    Mutant(
+        "a constraint that is violated at the end is not said to be",
+        "erasure/objectives/multipliers.py",
+        "if not left <= TOLERATED",
+        "if left > 1",
+        CONSTRAINED,
     ),
 )
 
