@@ -96,7 +96,7 @@ def test_ru_reaches_the_closed_form_of_its_optimum_on_a_mixture(bound):
 def test_lu_reaches_the_closed_form_of_its_optimum_on_a_mixture():
     known = mixture(*drawn(50, MODES, 0))
     table = Parameter(known.views[OWN].clone().view(50, 2))
-    found = trained(LU(share=0.05), known, known, table, point, steps=400)
+    found = trained(LU(share=0.05, sharpness=1.0), known, known, table, point, steps=400)
     price = -(torch.tensor(0.05).log() / 2 + 1).item()  # 0.498
     assert found["lambda"] == pytest.approx(price, abs=2e-3)
     away = price * (known.views[OWN] - known.aim)

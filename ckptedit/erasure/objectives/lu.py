@@ -8,7 +8,8 @@ on the target's own prompt: guidance away from it as strong as h is, with λ fou
 Departs from the paper: h is the ratio of u to q at the student's own transition, exp(κ (r - 1))
 with r = (‖ε - ε_q‖² - ‖ε - ε_u‖²) / ‖ε_q - ε_u‖², so 1 at u, exp(-2κ) at q; it needs no rollouts
 and no score function, and the student's regression is then the exact gradient of the Lagrangian.
-λ is in units of ε: at the optimum it is η of ESD from the anchor, -log(ε) / 2κ - 1.
+λ is in units of ε: at the optimum it is η of ESD from the anchor, -log(ε) / 2κ - 1, or 0 if the
+anchor itself is unlikely enough, as it is by default; a smaller share asks for more.
 
 On mini, --steps 40 --lr 2e-3 erases.
 """
@@ -42,7 +43,7 @@ class LU(Constrained):
         ] = 0.1,
         sharpness: Annotated[
             float, Within("(0, inf)"), "κ, half of the log ratio of concept to anchor"
-        ] = 1.0,
+        ] = 1.5,
         rate: Annotated[
             float, Within("[0, inf)"), "ρ, by which λ moves at a step that is at twice ε; 0: never"
         ] = 0.02,
