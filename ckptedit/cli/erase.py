@@ -140,7 +140,7 @@ def erase(
             "--from-original",
             metavar="PATH",
             help="The checkpoint before all edits: for guards that compare with it; a closed form "
-            "erases all targets so far anew from there.",
+            "erases all targets so far anew from there; default: none.",
         ),
     ] = None,
     min_erase: Annotated[
