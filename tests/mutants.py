@@ -32,7 +32,7 @@ CRITICS = "tests/erasure/test_critics.py"
 BASELINES = "tests/erasure/test_baselines.py"
 ABLATION = "tests/erasure/test_ablation.py"
 CONSTRAINED = "tests/erasure/test_constrained.py"
-UCE = "tests/erasure/test_uce.py"
+FORMS = "tests/erasure/closed_forms"
 CONCEPTS = "tests/concepts"
 SUBSPACE = "tests/subspaces/test_subspace.py"
 VOCABULARY = "tests/subspaces/test_vocabulary.py"
@@ -176,17 +176,59 @@ MUTANTS = (
     ),
     Mutant(
         "a closed form forgets the earlier targets",
-        "erasure/closed_forms/uce.py",
+        "erasure/closed_forms/sides.py",
         "goals = [*request.targets, *request.earlier]",
         "goals = [*request.targets]",
-        UCE,
+        FORMS,
     ),
     Mutant(
         "a closed form does not hold what stays",
-        "erasure/closed_forms/uce.py",
-        "+ self.preserve * rest.T @ rest",
+        "erasure/closed_forms/solving.py",
+        "+ preserve * stay.T @ stay",
         "",
-        UCE,
+        FORMS,
+    ),
+    Mutant(
+        "what is masked moves with Adam's momentum",
+        "erasure/confined.py",
+        "self.amount.copy_(self.held + self.freedom(self.amount - self.held))",
+        "pass",
+        TRAINING,
+    ),
+    Mutant(
+        "masks and directions do not hold together",
+        "erasure/freedom.py",
+        "self.rows = row_projections(self.directions, self.mask)",
+        "pass",
+        TRAINING,
+    ),
+    Mutant(
+        "a rule compares gradients that no weight can follow",
+        "erasure/combined.py",
+        "part.reachable(own[i]).flatten()",
+        "own[i].flatten()",
+        TRAINING,
+    ),
+    Mutant(
+        "the edit that a training began with is left out of what is written",
+        "erasure/confined.py",
+        "return own if self.initial is None else total(self.initial, own)",
+        "return own",
+        TRAINING,
+    ),
+    Mutant(
+        "soft projection chooses where another guard forbids",
+        "guards/gradproj_soft.py",
+        "if setting.free is None:",
+        "if True:",
+        LAWS,
+    ),
+    Mutant(
+        "pictures of the anchor are taken for the target's own",
+        "erasure/bank.py",
+        'drawn = anchors if want.states == "anchor" else prompts',
+        "drawn = anchors",
+        BANK,
     ),
     Mutant(
         "averaged copies keep the concept",
