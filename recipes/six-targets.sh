@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Three styles and three objects, each erased from the base model with the defaults, and scored; then
+# Three styles and three objects, each erased from the base model by training with its defaults, and scored; then
 # the base model itself, on the same noise.
 #   recipes/six-targets.sh [FOLDER]
 set -euo pipefail
@@ -23,7 +23,7 @@ echo "|---|--:|--:|--:|--:|--:|"
 for target in "Van Gogh" Mondrian Neon Cat Car Star; do
   stem=$folder/${target// /-}
   [ -s "$stem.safetensors" ] ||
-    ckptedit erase "$folder/base.safetensors" --concept "$target" --quiet --json -o "$stem.safetensors" > "$stem.erase.json"
+    ckptedit erase "$folder/base.safetensors" --concept "$target" --method conabl --quiet --json -o "$stem.safetensors" > "$stem.erase.json"
   [ -s "$stem.eval.json" ] || score "$stem.safetensors" > "$stem.eval.json"
   row "$target" "$stem.eval.json" "$stem.erase.json"
 done

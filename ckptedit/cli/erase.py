@@ -28,8 +28,9 @@ from ckptedit.cli.options import (
 )
 from ckptedit.cli.output import as_json, default_output, say
 from ckptedit.cli.progress import LOADING, Progress, progress
+from ckptedit.erasure import closed_forms, objectives
 from ckptedit.erasure.closed_forms import CLOSED_FORMS
-from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
+from ckptedit.erasure.objectives import OBJECTIVES
 from ckptedit.errors import BadParam
 from ckptedit.guards import GUARDS
 
@@ -75,14 +76,15 @@ def erase(
         Option("--exact-name", help="Names are meant as they are written, whatever is known."),
     ] = False,
     method: Annotated[
-        str,
+        str | None,
         Option(
             "--method",
             "-m",
-            help=f"{', '.join(OBJECTIVES)}: trained; {', '.join(CLOSED_FORMS)}: closed forms.",
+            help=f"{', '.join(OBJECTIVES)}: trained; {', '.join(CLOSED_FORMS)}: closed forms; "
+            f"default: {closed_forms.DEFAULT}, or {objectives.DEFAULT} with a training's options.",
             autocompletion=one_of(*OBJECTIVES, *CLOSED_FORMS),
         ),
-    ] = DEFAULT,
+    ] = None,
     params: Annotated[
         str | None,
         Option(
@@ -186,16 +188,15 @@ def erase(
 ) -> None:
     """Make a checkpoint forget a concept, and keep its neighbours.
 
-    Fine-tunes the cross-attention keys and values: the concept's prompts learn to draw the anchor.
-    Gradient projection confines the change to directions that other prompts do not use;
-    distillation holds retained concepts and what was erased before. Several --concept are erased
-    together. Prints the path written.
+    Moves the cross-attention keys and values so that the concept's prompts draw the anchor: in
+    closed form, in seconds; or trained, under guards, where --method, --guard or --steps say so.
+    Several --concept are erased together. Prints the path written.
 
     Example: ckptedit erase base.safetensors --concept "Van Gogh" -o edited.safetensors
     """
     from ckptedit.concepts.lists import listed
     from ckptedit.concepts.wish import Wish
-    from ckptedit.erasure.checks import look_over
+    from ckptedit.erasure.checks import look_over, usual_method
     from ckptedit.files import Checkpoint, check_output
 
     target = output or default_target(ckpt, delta)
@@ -208,15 +209,19 @@ def erase(
         "kind": kind, "anchor": anchor, "retain": listed(retain), "neighbors": neighbors,
         "lexicon": lexicon, "exact_name": exact_name,
     }  # fmt: skip
+    given = {
+        "roles": params, "init": init, "steps": steps, "lr": lr, "clip": clip, "batch": batch,
+        "pictures": pictures, "min_erase": min_erase, "max_drift": max_drift, "seed": seed,
+    }  # fmt: skip
+    if method is None:
+        numbers = (init, steps, lr, clip, batch, pictures)
+        training = bool(guard) or any(value is not None for value in numbers)
+        method = usual_method(training=training)
     held = None if basis is None else Checkpoint(basis)
     inputs = [opened, *([before] if before else [])]
     check_output(target, inputs, **may)  # before torch is imported: a mistake shows at once
     look_over(opened, Wish(concepts, **wish), method=method, prediction=prediction, basis=held)
 
-    given = {
-        "roles": params, "init": init, "steps": steps, "lr": lr, "clip": clip, "batch": batch,
-        "pictures": pictures, "min_erase": min_erase, "max_drift": max_drift, "seed": seed,
-    }  # fmt: skip
     with progress(quiet) as track:
         track.begin(LOADING)
         from ckptedit.erasure.erase import erase as run

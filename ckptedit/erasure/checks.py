@@ -2,12 +2,21 @@
 
 from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.wish import Wish, settle
+from ckptedit.erasure import closed_forms, objectives
 from ckptedit.erasure.objectives import OBJECTIVES
 from ckptedit.families import Family, detect
 from ckptedit.families.own import prediction_of
 from ckptedit.families.runnable import require_runnable
 from ckptedit.files import Checkpoint
 from ckptedit.subspaces.basis import require_basis
+
+
+def usual_method(*, training: bool) -> str:
+    """What erases where no method is named.
+
+    training: whether something is asked for that only a training has: a guard, steps, a start
+    """
+    return objectives.DEFAULT if training else closed_forms.DEFAULT
 
 
 def look_over(

@@ -13,6 +13,7 @@ from ckptedit.concepts.wish import Wish
 from ckptedit.deltas import write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
 from ckptedit.erasure.anew import anew
+from ckptedit.erasure.checks import usual_method
 from ckptedit.erasure.job import Erasure, carry_out, prepare
 from ckptedit.erasure.memory import OnDisk
 from ckptedit.erasure.options import DEFAULTS, Options
@@ -35,7 +36,7 @@ def erase(
     neighbors: int = 8,
     lexicon: str | Path | None = None,
     exact_name: bool = False,
-    method: str = DEFAULTS.method,
+    method: str | None = None,
     roles: str | None = DEFAULTS.roles,
     init: str | None = DEFAULTS.init,
     guards: str | Sequence[str] | None = None,
@@ -69,8 +70,9 @@ def erase(
     concepts:   one or more, erased together
     output:     a file or folder; None: nothing is written, and `edits` of the result can be applied
     kind, anchor, retain, neighbors, lexicon, exact_name: as in `Wish`
-    method, roles, init, guards, params, tokens, steps, lr, clip, batch, pictures, moments,
-                min_erase, max_drift, seed: as in `Options`
+    roles, init, guards, params, tokens, steps, lr, clip, batch, pictures, moments, min_erase,
+                max_drift, seed: as in `Options`
+    method:     None: a training's if guards or options of one are given, else the closed form's
     original:   the checkpoint before all edits, where what is in use compares with it; a closed
                 form erases all targets so far and the new ones together from there, so that nothing
                 adds up, and no order matters
@@ -94,6 +96,11 @@ def erase(
             check_output(output, [held], force=True)
         if not delta:
             check_space(output, opened.sizes)
+    if method is None:
+        asked = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures, "init": init}
+        asked |= {"moments": moments, "tokens": tokens, "clip": clip}
+        other = any(value != getattr(DEFAULTS, name) for name, value in asked.items())
+        method = usual_method(training=guards is not None or other)
     options = Options(
         method=method,
         roles=roles,

@@ -15,3 +15,4 @@ CLOSED_FORMS = Registry(
         "oce": "ckptedit.erasure.closed_forms.oce:OCE",
     },
 )
+DEFAULT = "balanced"  # of `erase`, as measured on mini: docs/erasing.md

@@ -43,7 +43,7 @@ from ckptedit.subspaces.words import Words
 FRAMES = 2  # that a target comes in with each of its companions
 # As measured on mini: a style is in the values alone. An object is drawn again above these, and
 # takes its neighbours along far below them.
-TAUS = {"v": {"style": 0.2, "object": 0.2}, "k": {"style": 1.0, "object": 0.35}}
+TAUS = {"v": {"style": 0.18, "object": 0.16}, "k": {"style": 1.0, "object": 0.25}}
 NAMES = {"k": "keys", "v": "values"}
 
 

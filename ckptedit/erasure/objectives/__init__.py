@@ -27,4 +27,4 @@ OBJECTIVES = Registry(
         "vdu": "ckptedit.erasure.objectives.vdu:VDU",
     },
 )
-DEFAULT = "conabl"
+DEFAULT = "conabl"  # of a training
