@@ -136,7 +136,7 @@ def whole(data: Path, runs: int) -> Iterator[Timing | Bar]:
     base, copy, out = (str(data / f"closed-{n}.safetensors") for n in ("base", "copy", "out"))
     tokenizer = data / "closed-merges.txt.gz"
     apart("benchmarks.closed:make", Path(base), tokenizer)
-    asked = ("--concept", "van gogh", "--neighbors", "0", "--retain", "monet")
+    asked = ("--concept", "van gogh", "--kind", "style", "--neighbors", "0", "--retain", "monet")
     ours = (*CKPTEDIT, "erase", base, *asked, "--method", "uce", "--device", "cpu",
             "--tokenizer", str(tokenizer), "--force", "-q", "-o")  # fmt: skip
     times = compete(

@@ -66,6 +66,24 @@ def test_a_reflection_is_turned_where_it_weighs_least(words):
     assert reflected
 
 
+def test_with_rows_to_spare_a_reflection_of_the_values_is_a_rotation(words):
+    asked, given = request("van gogh", earlier=()), weights(4, 48)
+    solution = OCE(**FORM | {"erase": 100.0}).solve(asked, words, given)
+    reflected = 0
+    for name, weight in given.items():
+        w = weight.double().numpy()
+        c, goal, c0 = (columns(words, n) for n in (["van gogh"], ["photo"], STAY))
+        columns_of_w, small = np.linalg.qr(w)
+        gone, stead = (orth(small @ each) @ orth(small @ each).T for each in (c, goal))
+        rest = 0.5 * words.general().numpy() + 0.3 * c0 @ c0.T + 1.5 * np.eye(len(c0))
+        unit = 100 * ((w @ c) ** 2).sum()
+        best = polar(small @ rest @ small.T - unit * gone @ (np.eye(len(small)) - stead))[0]
+        reflected += np.linalg.det(best) < 0
+        new = w + dense(solution, name)
+        np.testing.assert_allclose(new, columns_of_w @ best @ small, atol=1e-4)
+    assert reflected
+
+
 def test_a_target_that_is_its_anchor_moves_nothing(words):
     asked = request("van gogh", earlier=())
     asked = replace(asked, targets=(replace(asked.targets[0], anchor="van gogh"),))

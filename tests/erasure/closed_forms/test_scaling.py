@@ -1,6 +1,7 @@
 """A change is scaled to meet a limit: checked against a search."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,7 +65,8 @@ def test_at_most_so_much_is_done_as_drifts_so_far(found):
 
 def test_factors_stay_factors(words, found):
     _, given, read = found
-    change = UCE().solve(request("van gogh", earlier=()), words, given).edits
+    plain = UCE().solve(request("van gogh", earlier=()), words, given).edits
+    change = {name: replace(each, scale=2.0) for name, each in plain.items()}
     edits, scale = scaled(change, given, read, **NO | {"max_drift": 0.01})
     assert isinstance(edits["w0"], LowRank) and scale < 1
     np.testing.assert_allclose(edits["w0"].stretch(0, 99), scale * change["w0"].stretch(0, 99))
