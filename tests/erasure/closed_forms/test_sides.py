@@ -6,7 +6,8 @@ import pytest
 import torch
 from textbook import STAY, columns, request
 
-from ckptedit.erasure.closed_forms.sides import Where, sides
+from ckptedit.concepts.templates import HELD_OUT_FRAMES
+from ckptedit.erasure.closed_forms.sides import HELD_OUT, Where, sides
 
 
 def identity(ids):
@@ -80,3 +81,11 @@ def test_the_lexicon_stays_but_for_what_is_erased(words):
 def test_with_nothing_to_stay_there_are_no_rows(words):
     asked = replace(request("van gogh"), retain={}, companions={"style": (), "object": ()})
     assert sides(asked, words, Where()).stay.shape == (0, 32)
+
+
+def test_held_out_sentences_have_frames_and_companions_of_their_own(words):
+    found = sides(request("van gogh", earlier=()), words, Where(HELD_OUT, "last"))
+    assert len(found.targets) == len(HELD_OUT_FRAMES)  # each with the one companion "dog"
+    built = sides(request("van gogh", earlier=()), words, Where("sentences", "last"))
+    scales = (each.targets * len(each.targets) ** 0.5 for each in (found, built))
+    assert torch.cdist(*scales).min() > 1e-3
