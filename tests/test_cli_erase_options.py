@@ -13,7 +13,7 @@ SMALL = ["--steps", "2", "--batch", "2", "--pictures", "2", "--neighbors", "1", 
 
 
 def erase(tiny, out, *asked):
-    trained = SMALL if "uce" not in asked or "--init" in asked else ["--neighbors", "1"]
+    trained = SMALL if asked[:2] != ("--method", "uce") else ["--neighbors", "1"]
     command = ["erase", str(tiny), "--concept", "van gogh", *trained, *asked, "-q", "--json"]
     return CliRunner().invoke(app, [*command, "-o", str(out)])
 
@@ -75,6 +75,7 @@ def test_what_compares_with_the_original_needs_the_file_that_the_ledger_begins_w
         (["--method", "uce", "--init", "uce"], "uce is a closed form: it starts from nothing else"),
         (["--init", "conabl"], "no closed form is called 'conabl'"),
         (["--clip", "0"], "clip must be above 0"),
+        (["--method", "uce", "--steps", "5"], "--steps is of a training, and uce is a closed form"),
     ],
 )
 def test_what_cannot_be_is_refused(tiny, tmp_path, asked, words):

@@ -265,7 +265,7 @@ def default_target(ckpt: str, delta: bool) -> str:
 
 def resolve(method: str, guard: Strings, param: Strings, **given: Any) -> dict[str, Any]:
     """What the user gave of method, guards, their parameters and numbers."""
-    from ckptedit.erasure.options import Options, assigned
+    from ckptedit.erasure.options import TRAINING, Options, assigned
     from ckptedit.params import assignments
 
     if guard and NONE in guard and set(guard) != {NONE}:
@@ -274,4 +274,7 @@ def resolve(method: str, guard: Strings, param: Strings, **given: Any) -> dict[s
     in_use = Options(method=method, guards=guards, init=given.get("init")).owners
     params = assigned(assignments(param or ()), in_use)
     known = {name: value for name, value in given.items() if value is not None}
+    idle = [name for name in known if name in TRAINING and name != "init"]
+    if idle and not Options(method=method).trained:
+        raise BadParam(f"--{idle[0]} is of a training, and {method} is a closed form; leave it out")
     return {"method": method, "guards": guards, "params": params, **known}

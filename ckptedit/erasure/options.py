@@ -129,7 +129,7 @@ class Options:
         if self.guarded_by and not self.trained:
             raise BadParam(
                 f"{self.method} is a closed form: guards restrain a training, and nothing is "
-                f"trained here; leave out --guard, or use --method {' or '.join(OBJECTIVES)}"
+                f"trained here; leave out --guard, or name what is trained: --list-methods"
             )
         for owner in self.owners:
             self.make(owner)
@@ -145,7 +145,7 @@ class Options:
             if value is not None and self.trained:
                 raise BadParam(
                     f"{name} scales the change of a closed form, and {self.method} is trained; "
-                    f"leave it out, or use --method {' or '.join(CLOSED_FORMS)}"
+                    f"leave it out, or name a closed form: --list-methods"
                 )
 
     def _check_init(self) -> None:

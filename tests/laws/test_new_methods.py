@@ -65,8 +65,12 @@ def one_line_each(monkeypatch):
         monkeypatch.setitem(registry.targets, line.__name__.lower(), target)
 
 
-SMALL = ["--steps", "2", "--batch", "2", "--pictures", "2", "--neighbors", "1"]
-QUICK = [*SMALL, "--device", "cpu", "-q", "--json"]
+SMALL = ["--steps", "2", "--batch", "2", "--pictures", "2"]
+QUICK = ["--neighbors", "1", "--device", "cpu", "-q", "--json"]
+
+
+def quick(asked: list[str]) -> list[str]:
+    return QUICK if "halve" in asked else [*SMALL, *QUICK]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ QUICK = [*SMALL, "--device", "cpu", "-q", "--json"]
 )
 def test_the_command_line_runs_it_and_the_report_names_it(tiny, tmp_path, asked, said):
     out = tmp_path / "out.safetensors"
-    command = ["erase", str(tiny), "--concept", "van gogh", *QUICK, *asked, "-o", str(out)]
+    command = ["erase", str(tiny), "--concept", "van gogh", *quick(asked), *asked, "-o", str(out)]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
@@ -98,6 +102,6 @@ def test_the_command_line_runs_it_and_the_report_names_it(tiny, tmp_path, asked,
 )
 def test_what_does_not_go_together_is_refused(tiny, tmp_path, asked, words):
     out = tmp_path / "out.safetensors"
-    command = ["erase", str(tiny), "--concept", "van gogh", *QUICK, *asked, "-o", str(out)]
+    command = ["erase", str(tiny), "--concept", "van gogh", *quick(asked), *asked, "-o", str(out)]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 2 and words in result.stderr and not out.exists()
