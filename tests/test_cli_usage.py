@@ -271,13 +271,14 @@ def test_what_is_completed_is_accepted():
     from ckptedit.concepts.templates import KINDS
     from ckptedit.diffusion.device import PRECISIONS, resolve_device
     from ckptedit.families.own import PREDICTIONS
+    from ckptedit.subspaces.span import POSITIONS
     from ckptedit.text.tokens import TOKENS
 
     assert sorted(complete("sample", "a", "--precision", "")) == sorted(PRECISIONS)
     assert sorted(complete("sample", "a", "--prediction", "")) == sorted(["auto", *PREDICTIONS])
     assert sorted(complete("erase", "a", "--kind", "")) == sorted(["auto", *KINDS])
-    for command in ("erase", "project"):
-        assert sorted(complete(command, "a", "--tokens", "")) == sorted(TOKENS)
+    assert sorted(complete("erase", "a", "--tokens", "")) == sorted(TOKENS)
+    assert sorted(complete("project", "a", "--tokens", "")) == sorted(POSITIONS)
     for device in complete("erase", "a", "--device", ""):
         try:
             resolve_device(device)
