@@ -40,7 +40,8 @@ def run(*arguments: object) -> Result:
 
 def test_the_path_of_the_picture_is_all_of_stdout(base: Path) -> None:
     code = "import sys; from ckptedit.cli import main; main()"
-    command = [sys.executable, "-c", code, "sample", str(base), "a cat in Van Gogh style", *QUICK]
+    asked = ["sample", str(base), "a cat in Van Gogh style", *QUICK, "-q"]
+    command = [sys.executable, "-c", code, *asked]
     root = Path(__file__).parent.parent
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(root)}
