@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the tool does, on the embedded model: erase "Van Gogh", look at it, measure it.
-#   recipes/demo.sh [FOLDER]     (default: demo/; needs `ckptedit` on the PATH; about two minutes, most of it the scoring)
+#   recipes/demo.sh [FOLDER]     (default: demo/; needs `ckptedit` on the PATH; most of the time is the scoring)
 set -euo pipefail
 folder=${1:-demo}
 mkdir -p "$folder" && cd "$folder"

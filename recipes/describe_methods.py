@@ -13,6 +13,7 @@ from typing import Any
 
 from ckptedit.cli.erase_methods import written
 from ckptedit.erasure.listing import SORTS, Entry, entries
+from ckptedit.erasure.options import METHODS
 
 FIGURES = Path(__file__).parent / "methods-figures.json"
 INTRODUCTION = Path(__file__).parent / "methods-introduction.md"
@@ -43,7 +44,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     for row in rows:
         if "failed" in row:
-            yield f"| `{row['method']}` | {row['guard']} | {row['failed']} |" + " |" * 7
+            yield f"| `{row['method']}` | `{row['guard']}` | refused |" + " |" * 7
             continue
         shares = " | ".join(f"{row[name]:.1%}" for name in COLUMNS[:4])
         drift = "" if row["drift"] is None else f"{row['drift']:.2f}"
@@ -76,12 +77,12 @@ def section(entry: Entry) -> str:
 
 
 def figures(rows: Iterable[dict[str, Any]], kinds: dict[str, str]) -> list[dict[str, Any]]:
-    """Means over concepts of a kind and over seeds, in the order in which they were measured."""
+    """Means over concepts of a kind and over seeds, in the order of the registries."""
     groups: defaultdict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[row["method"], row["guard"], kinds[row["concept"]]].append(row)
-    found = []
-    for (method, guard, kind), own in groups.items():
+    found, order = [], ["base", *METHODS]
+    for (method, guard, kind), own in sorted(groups.items(), key=lambda g: order.index(g[0][0])):
         line = {"method": method, "guard": guard, "kind": kind}
         failed = next((row["failed"] for row in own if "failed" in row), None)
         if failed:

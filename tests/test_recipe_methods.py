@@ -15,7 +15,7 @@ def test_the_page_is_what_the_registries_and_docstrings_say():
 
 
 def test_figures_are_means_over_concepts_of_a_kind_and_seeds():
-    row = {"method": "m", "guard": "none", "drift": 0.5, "leak": None, "seconds": 1.0}
+    row = {"method": "uce", "guard": "none", "drift": 0.5, "leak": None, "seconds": 1.0}
     share = {"shown": 1.0, "unseen": 0.5, "ra_c": 1.0, "erased": 6}
     rows = [row | share | {"concept": c, "ua": u} for c, u in (("a", 1.0), ("b", 0.5), ("c", 0.0))]
     style, thing = figures(rows, {"a": "style", "b": "style", "c": "object"})

@@ -61,8 +61,8 @@ def _least(missing: float, along: float, moved: float, erase: float) -> float:
         best = 1 - np.sqrt(1 - along**2 / (moved * missing)) if along > 0 else 0.0
         raise LimitExceeded(
             f"no scale of this change erases {erase:g} of the targets, the best {best:.3g} on "
-            f"held-out sentences; read more of them (-p read=sentences -p positions=all), or "
-            f"lower --min-erase"
+            f"held-out sentences; lower --min-erase, or take other "
+            f"parameters or another method"
         )
     return float(wanted / (along + np.sqrt(inside)))  # the smaller root, without cancellation
 
