@@ -115,7 +115,7 @@ def test_float64_that_does_not_fit_into_float32_is_an_error():
     assert encode(np.array([3.4e38]), "F32", name="w").view(np.float32)[0] == np.float32(3.4e38)
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype", sorted(FLOATS))
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nan_and_inf_are_never_stored(dtype, value):
     values = np.zeros(3 * BLOCK, np.float32)

@@ -71,7 +71,7 @@ NEW = torch.tensor([[1.5, -2.0, 3.0, 0.25]]).repeat(6, 1)
         lambda: NEW,
         lambda: NEW.numpy(),
     ],
-    ids=str,
+    ids=lambda edit: "made when asked for" if callable(edit) else str(edit),
 )
 def test_an_edit_may_come_in_many_forms(base, tmp_path, edit):
     out = tmp_path / "out.safetensors"
