@@ -75,6 +75,7 @@ def test_what_compares_with_the_original_needs_the_file_that_the_ledger_begins_w
         (["--method", "uce", "--init", "uce"], "uce is a closed form: it starts from nothing else"),
         (["--init", "conabl"], "no closed form is called 'conabl'"),
         (["--clip", "0"], "clip must be above 0"),
+        (["--method", "uce", "--tokens", "all"], "--tokens is of a training, and uce is a closed"),
         (["--method", "uce", "--steps", "5"], "--steps is of a training, and uce is a closed form"),
     ],
 )

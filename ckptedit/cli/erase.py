@@ -117,12 +117,12 @@ def erase(
     ] = None,
     param: Param = None,
     tokens: Annotated[
-        str,
+        str | None,
         Option(
-            help="What gradproj:hard protects: all, concept.",
+            help="What gradproj:hard protects: all, concept; default: all.",
             autocompletion=one_of("all", "concept"),
         ),
-    ] = "all",
+    ] = None,
     steps: Annotated[int | None, Option(metavar="N", help="Training steps; default: 150.")] = None,
     lr: Annotated[
         float | None, Option(metavar="X", help="Learning rate of Adam; default: 0.0005.")
@@ -211,10 +211,11 @@ def erase(
     }  # fmt: skip
     given = {
         "roles": params, "init": init, "steps": steps, "lr": lr, "clip": clip, "batch": batch,
-        "pictures": pictures, "min_erase": min_erase, "max_drift": max_drift, "seed": seed,
+        "pictures": pictures, "tokens": tokens, "min_erase": min_erase, "max_drift": max_drift,
+        "seed": seed,
     }  # fmt: skip
     if method is None:
-        numbers = (init, steps, lr, clip, batch, pictures)
+        numbers = (init, steps, lr, clip, batch, pictures, tokens)
         training = bool(guard) or any(value is not None for value in numbers)
         method = usual_method(training=training)
     held = None if basis is None else Checkpoint(basis)
@@ -227,7 +228,7 @@ def erase(
         from ckptedit.erasure.erase import erase as run
 
         erasure = run(
-            opened, concepts, target, basis=held, original=before, tokens=tokens, device=device,
+            opened, concepts, target, basis=held, original=before, device=device,
             threads=threads, resume=resume, prediction=prediction, tokenizer=tokenizer,
             delta=delta, track=track,
             tell=teller(target, dry_run, json, track, quiet),
