@@ -41,11 +41,11 @@ class Naming(NamedTuple):
 
     def _text(self, name: str) -> str | None:
         """The key of a module of a text encoder that has transformers' names; SDXL has two."""
-        if self.family is None or self.family.text_layout == "open_clip":
+        if self.family is None or self.family.readers[0].layout == "open_clip":
             return None
-        two = self.family.text_layout == "two"
+        two = len(self.family.readers) > 1
         first = "lora_te1" if two else "lora_te"
-        starts = {self.family.text_prefix: first, "text_encoder.": first}
+        starts = {self.family.readers[0].prefix: first, "text_encoder.": first}
         if two:
             starts["text_encoder_2."] = "lora_te2"
         for prefix, start in starts.items():

@@ -55,15 +55,38 @@ USUAL = Anchors()
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """A CLIP text encoder, and what of it a family's denoiser reads.
+
+    prefix:    of its names in a single file
+    layout:    "clip" names as transformers has them, "open_clip" has packed q, k, v
+    component: its folder in a diffusers layout
+    layer:     whose states are read, counted from the last, which is 1
+    left_out:  last layers that the single file has and the config does not, since nobody reads them
+    norm:      whether the final norm is applied to the states
+    pad:       the token that fills up a prompt; None: the one that ends it
+    pooled:    whether the projected state of the end of the text is read, too
+    """
+
+    prefix: str
+    layout: Literal["clip", "open_clip"] = "clip"
+    component: Literal["text_encoder", "text_encoder_2"] = "text_encoder"
+    layer: int = 1
+    left_out: int = 0
+    norm: bool = True
+    pad: str | None = None
+    pooled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """An architecture: all that the rest of the tool needs to know about its names and numbers.
 
     text_width:   d, the width of the text embeddings that the K/V weights [out, d] read
     marker:       a K/V weight under its single-file name, without the UNet's prefix
     marker_width: its number of rows; with text_width it tells the families apart
-    text_prefix:  of the (first) text encoder in a single file, up to the names of `text_layout`
-    text_layout:  "clip" names as transformers has them, "open_clip" has packed q, k, v; "two" has
-                  both encoders (their embeddings are put side by side)
+    readers:      its text encoders; what they read is put side by side
+    empty_reads:  whether an empty prompt is read, for guidance; else it is zeros, as in training
     latent_scale: latents are multiplied by it after the VAE's encoder
     prediction:   what the UNet puts out if the checkpoint does not say; None: both are common
     guidance:     the scale of classifier-free guidance that pictures are usually made with
@@ -78,9 +101,9 @@ class Family:
     marker: str
     marker_width: int
     blocks: Blocks
-    text_prefix: str
+    readers: tuple[Reader, ...]
     labels: Labels
-    text_layout: Literal["clip", "open_clip", "two"] = "clip"
+    empty_reads: bool = True
     unet_prefix: str = "model.diffusion_model."
     vae_prefix: str = "first_stage_model."
     latent_scale: float = 0.18215

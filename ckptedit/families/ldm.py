@@ -35,7 +35,7 @@ def to_ldm(
         tensors[stored] = tensor[:, :, None, None] if stored.endswith(square) else tensor
     for name, tensor in text_encoder.state_dict().items():
         bare = name.removeprefix("text_model.")
-        tensors[f"{family.text_prefix}text_model.{bare}"] = tensor
+        tensors[f"{family.readers[0].prefix}text_model.{bare}"] = tensor
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
 

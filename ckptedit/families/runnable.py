@@ -20,7 +20,7 @@ def require_runnable(checkpoint: Checkpoint) -> Family:
     Raises BadCheckpoint for one that takes more: a picture, a mask, a second text encoder.
     """
     family = detect(checkpoint)
-    if family.text_layout == "two":
+    if len(family.readers) > 1:
         raise BadCheckpoint(
             f"{checkpoint.label}: {family.name} reads two text encoders, which this version cannot "
             f"run; commands that only read or edit weights work"

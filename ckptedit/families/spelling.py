@@ -19,7 +19,6 @@ DIFFUSERS_MODULES = (
     "down_blocks.", "mid_block.", "up_blocks.", "time_embedding.", "add_embedding.", "conv_in.",
     "conv_norm_out.", "conv_out.",
 )  # fmt: skip
-SECOND = "conditioner.embedders.1.model."  # the second text encoder of a family that has two
 PACKED = re.compile(r"transformer\.resblocks\.([0-9]{1,4})\.attn\.in_proj_(weight|bias)")
 VAE_LEVEL = re.compile(
     r"(?:first_stage_model\.encoder\.down|vae\.encoder\.down_blocks)\.([0-9]{1,4})\."
@@ -156,11 +155,8 @@ def _common(
 
 
 def _text(name: str, family: Family) -> list[tuple[str, int | None]]:
-    first = "open_clip" if family.text_layout == "open_clip" else "clip"
-    encoders = [(family.text_prefix, "text_encoder.", first), ("text_encoder.", "", "clip"),
-                ("text_encoder_2.", "", "clip")]  # fmt: skip
-    if family.text_layout == "two":
-        encoders.insert(0, (SECOND, "text_encoder_2.", "open_clip"))
+    encoders = [(reader.prefix, f"{reader.component}.", reader.layout) for reader in family.readers]
+    encoders += [("text_encoder.", "", "clip"), ("text_encoder_2.", "", "clip")]
     for prefix, component, layout in encoders:
         if name.startswith(prefix):
             bare, start = name.removeprefix(prefix), component or prefix

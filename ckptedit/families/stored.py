@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from ckptedit.errors import BadCheckpoint
 from ckptedit.families.detect import HasShape, spelled
-from ckptedit.families.family import Blocks, Family
+from ckptedit.families.family import Blocks, Family, Reader
 from ckptedit.families.names import VAE_ATTENTION, translate, unet_table, vae_table
 from ckptedit.files import escape
 
-Component = Literal["unet", "vae", "text_encoder"]
+Component = Literal["unet", "vae", "text_encoder", "text_encoder_2"]
 
 UNUSED = re.compile(  # parts of a text encoder or VAE that making a picture does not need
     r"position_ids$|logit_scale$|text_projection(\.weight)?$|attn_mask$|^loss\.|^model_ema\."
@@ -91,7 +91,12 @@ def component_prefix(tensors: Mapping[str, HasShape], family: Family, component:
         return prefix
     if spelling == "diffusers":
         return f"{component}."
-    return family.vae_prefix if component == "vae" else family.text_prefix
+    return family.vae_prefix if component == "vae" else reader_of(family, component).prefix
+
+
+def reader_of(family: Family, component: str) -> Reader:
+    """What is known of one of a family's text encoders."""
+    return next(reader for reader in family.readers if reader.component == component)
 
 
 def _speller(
@@ -99,8 +104,9 @@ def _speller(
 ) -> Any:
     """A function from a parameter's name to the stored names it may have, the usual one first."""
     ldm = spelled(tensors).spelling == "ldm"
-    if component == "text_encoder":
-        return _open_clip if ldm and family.text_layout == "open_clip" else _clip
+    if component.startswith("text_encoder"):
+        packed = ldm and reader_of(family, component).layout == "open_clip"
+        return _open_clip if packed else _clip
     if not ldm:
         return _old_and_new if component == "vae" else lambda name: [Source(name)]
     if component == "unet":

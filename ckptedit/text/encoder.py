@@ -172,13 +172,13 @@ def load_text_encoder(
 
     tokenizer: a folder or file; default: the family's own, or that of a diffusers folder
     """
-    if family.text_layout == "two":
+    if len(family.readers) > 1:
         raise BadCheckpoint(
             f"{family.name} reads two text encoders, which this version cannot run; commands that "
             f"only read or edit weights work"
         )
     found = _find_tokenizer(checkpoint, family, tokenizer)
-    pad = "!" if family.text_layout == "open_clip" else None
+    pad = family.readers[0].pad
     loaded = load_tokenizer(found, pad_token=pad)
     return TextEncoder(loaded, load_component(checkpoint, family, "text_encoder", build=_build))
 
