@@ -73,6 +73,7 @@ def test_what_compares_with_the_original_needs_the_file_that_the_ledger_begins_w
     "asked, words",
     [
         (["--method", "uce", "--init", "uce"], "uce is a closed form: it starts from nothing else"),
+        (["--method", ""], "no method is called ''"),
         (["--init", "conabl"], "no closed form is called 'conabl'"),
         (["--clip", "0"], "clip must be above 0"),
         (["--method", "uce", "--tokens", "all"], "--tokens is of a training, and uce is a closed"),

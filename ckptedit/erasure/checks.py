@@ -1,5 +1,7 @@
 """What is wrong with an erasure at a glance: from the words and the header, before torch."""
 
+from collections.abc import Iterable
+
 from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.wish import Wish, settle
 from ckptedit.erasure import closed_forms, objectives
@@ -10,12 +12,16 @@ from ckptedit.families.runnable import require_runnable
 from ckptedit.files import Checkpoint
 from ckptedit.subspaces.basis import require_basis
 
+# options that a closed form has no use for
+TRAINING = ("init", "tokens", "steps", "lr", "clip", "batch", "pictures", "moments")
 
-def usual_method(*, training: bool) -> str:
-    """What erases where no method is named.
 
-    training: whether something is asked for that only a training has: a guard, steps, a start
+def usual_method(asked: Iterable[str]) -> str:
+    """What erases where no method is named: what is trained, if an option or a guard asks for it.
+
+    asked: names of those options that were given
     """
+    training = {"guards", *TRAINING}.intersection(asked)
     return objectives.DEFAULT if training else closed_forms.DEFAULT
 
 

@@ -96,29 +96,15 @@ def erase(
             check_output(output, [held], force=True)
         if not delta:
             check_space(output, opened.sizes)
-    if method is None:
-        asked = {"steps": steps, "lr": lr, "batch": batch, "pictures": pictures, "init": init}
-        asked |= {"moments": moments, "tokens": tokens, "clip": clip}
-        other = any(value != getattr(DEFAULTS, name) for name, value in asked.items())
-        method = usual_method(training=guards is not None or other)
-    options = Options(
-        method=method,
-        roles=roles,
-        init=init,
-        guards=None if guards is None else one_or_more(guards),
-        params=params or {},
-        basis=None if held is None else read_basis(held, detect(opened)),
-        tokens=tokens,
-        steps=steps,
-        lr=lr,
-        clip=clip,
-        batch=batch,
-        pictures=pictures,
-        moments=moments,
-        min_erase=min_erase,
-        max_drift=max_drift,
-        seed=seed,
-    )
+    given: dict[str, Any] = {
+        "roles": roles, "init": init, "guards": guards if guards is None else one_or_more(guards),
+        "params": params or {}, "tokens": tokens, "steps": steps, "lr": lr, "clip": clip,
+        "batch": batch, "pictures": pictures, "moments": moments, "min_erase": min_erase,
+        "max_drift": max_drift, "seed": seed,
+    }  # fmt: skip
+    asked = [name for name, value in given.items() if value != getattr(DEFAULTS, name)]
+    given["basis"] = None if held is None else read_basis(held, detect(opened))
+    options = Options(method=usual_method(asked) if method is None else method, **given)
     wish = Wish(
         one_or_more(concepts),
         kind,

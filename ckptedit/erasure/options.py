@@ -7,6 +7,7 @@ from typing import Any
 
 from ckptedit import guards
 from ckptedit.diffusion.moments import Want
+from ckptedit.erasure.checks import TRAINING
 from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
 from ckptedit.errors import BadParam
@@ -17,9 +18,7 @@ from ckptedit.subspaces.basis import Basis
 from ckptedit.text.tokens import require_tokens
 
 METHODS = Registry("method", ChainMap(OBJECTIVES.targets, CLOSED_FORMS.targets))
-# mean nothing elsewhere, of a closed form and of a training
-LIMITS = ("min_erase", "max_drift")
-TRAINING = ("init", "tokens", "steps", "lr", "clip", "batch", "pictures", "moments")
+LIMITS = ("min_erase", "max_drift")  # mean nothing to a training
 
 
 @dataclass(frozen=True)
