@@ -12,7 +12,7 @@ demo: $(READY)
 	PATH="$(abspath $(VENV))/bin:$$PATH" bash recipes/demo.sh
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile # two at a time; a file's tests share what is dear
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
