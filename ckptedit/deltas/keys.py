@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ckptedit.errors import BadCheckpoint
-from ckptedit.families import Family, detect, lora_name, spelled
-from ckptedit.families.detect import HasShape
+from ckptedit.families import Family, detect, lora_name
+from ckptedit.families.detect import HasShape, prefix_of
 
 WEIGHT, BIAS = ".weight", ".bias"
 TEXT = re.compile(r"^(?:text_model\.)?((?:embeddings|encoder|final_layer_norm)\..+)")
@@ -63,9 +63,10 @@ class Naming(NamedTuple):
 def naming(tensors: Mapping[str, HasShape]) -> Naming:
     """The names for a checkpoint: of its family if it is of a known one, else generic."""
     try:
-        return Naming(detect(tensors), spelled(tensors).prefix)
+        family = detect(tensors)
     except BadCheckpoint:
         return Naming(None, "")
+    return Naming(family, prefix_of(tensors, family) or "")
 
 
 def generic(name: str) -> str:

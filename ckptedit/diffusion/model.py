@@ -14,7 +14,7 @@ from ckptedit.diffusion.device import resolve_device, resolve_precision, trainab
 from ckptedit.diffusion.schedule import Schedule
 from ckptedit.families import Family, blocks_of, detect
 from ckptedit.families.family import UNET_PREFIXES
-from ckptedit.families.kv import KV_NAME
+from ckptedit.families.kv import kv_role
 from ckptedit.families.load import load_component, read_config
 from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.families.own import prediction_of
@@ -81,7 +81,7 @@ class Model:
         unet = load_component(self.checkpoint, self.family, "unet", build=build)
         if self.half:
             for name, parameter in unet.named_parameters():
-                if not KV_NAME.search(name):
+                if not kv_role(name):
                     parameter.data = parameter.data.to(self.half)
         return unet.to(self.device)
 

@@ -60,7 +60,7 @@ def since(edited: Checkpoint, original: Checkpoint) -> Sequence[Line]:
 
 def _require_same_elsewhere(edited: Checkpoint, original: Checkpoint) -> None:
     weights = KVWeights(original, detect(original))
-    ours = {*weights.names, *weights.copies.values()}
+    ours = {piece.name for piece in weights.pieces.values()} | {*weights.copies.values()}
     for name in dict.fromkeys([*original, *edited]):
         if name not in ours and not _same(edited, original, name):
             raise Incompatible(

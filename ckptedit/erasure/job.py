@@ -180,10 +180,9 @@ def _report(
         read(held_out(names, request) or ["", "a photo"])
         for names in (request.wanted, request.retain)
     )
-    effect = measure(
-        job.checkpoint, solution.edits, solution.directions, target=target, retain=retain
-    )
-    edits = job.weights.with_copies(solution.edits)
+    edits = job.weights.whole(solution.edits)
+    effect = measure(job.checkpoint, edits, solution.directions, target=target, retain=retain)
+    edits = job.weights.with_copies(edits)
     gram = second_moment(target).float()
     return Erasure(
         request,

@@ -4,20 +4,28 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 
 from ckptedit.errors import BadCheckpoint
+from ckptedit.families.anima import ANIMA
+from ckptedit.families.chroma import CHROMA
 from ckptedit.families.family import UNET_PREFIXES, Family
+from ckptedit.families.flux1 import FLUX1
 from ckptedit.families.mini import MINI
 from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.families.sd1 import SD1
 from ckptedit.families.sd2 import SD2
 from ckptedit.families.sdxl import SDXL
+from ckptedit.families.sdxl_refiner import SDXL_REFINER
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (SD1, SD2, SDXL, MINI)}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (SD1, SD2, SDXL, SDXL_REFINER, ANIMA, FLUX1, CHROMA, MINI)
+}
 
 NOT_YET = {  # a tensor of an architecture without attn2 -> what users call it
     "joint_blocks.0.": "Stable Diffusion 3",
-    "double_blocks.0.": "Flux",
-    "single_transformer_blocks.0.": "Flux",
-    "transformer_blocks.0.attn.add_k_proj": "Stable Diffusion 3 or Flux",
+    "double_blocks.0.": "Flux.2 or a part of Flux.1",
+    "single_transformer_blocks.0.": "Flux.2 or a part of Flux.1",
+    "transformer_blocks.0.attn.add_k_proj": "Stable Diffusion 3 or Qwen-Image",
+    "context_refiner.0.": "Z-Image or Lumina 2",
+    "txtfusion.": "Krea 2",
 }
 
 
@@ -51,15 +59,14 @@ def spelled(tensors: Mapping[str, HasShape]) -> Spelled:
 
 
 def detect(tensors: Mapping[str, HasShape]) -> Family:
-    """Finds the family by the shape of one cross-attention weight.
+    """Finds the family by the shape of one weight, most often of cross-attention.
 
     tensors: a Checkpoint, or any mapping of names to things with a shape; no tensor is read
     """
-    spelling, prefix = spelled(tensors)
     for family in FAMILIES.values():
-        found = tensors.get(prefix + _marker(family, spelling))
-        if found is not None and tuple(found.shape) == family.marker_shape:
+        if prefix_of(tensors, family) is not None:
             return family
+    spelled(tensors)
     widths = sorted(
         {
             info.shape[-1]
@@ -69,17 +76,29 @@ def detect(tensors: Mapping[str, HasShape]) -> Family:
     )
     if not widths:
         raise BadCheckpoint(f"{_label(tensors)} has no cross-attention: its UNet reads no text")
-    known = ", ".join(f"{f.name} (text width {f.text_width})" for f in FAMILIES.values())
+    unets = [family for family in FAMILIES.values() if family.blocks]
+    known = ", ".join(f"{f.name} (text width {f.text_width})" for f in unets)
     raise BadCheckpoint(
         f"{_label(tensors)} is of no known family: its cross-attention reads text of width "
         f"{' and '.join(map(str, widths))}; known are {known}"
     )
 
 
-def _marker(family: Family, spelling: str) -> str:
-    if spelling == "ldm":
-        return family.marker
-    return translate(family.marker, inverse(unet_table(family.blocks)))
+def prefix_of(tensors: Mapping[str, HasShape], family: Family) -> str | None:
+    """What stands before the names of a denoiser of this family; None if there is no such one."""
+    for prefix in family.prefixes:
+        for marker in markers(family):
+            found = tensors.get(prefix + marker)
+            if found is not None and tuple(found.shape) == family.marker_shape:
+                return prefix
+    return None
+
+
+def markers(family: Family) -> tuple[str, str]:
+    """The weight that tells a family, as a single file and as diffusers call it."""
+    if family.blocks is None:
+        return family.marker, family.renamed
+    return family.marker, translate(family.marker, inverse(unet_table(family.blocks)))
 
 
 def _label(tensors: Mapping[str, HasShape]) -> str:
@@ -89,7 +108,9 @@ def _label(tensors: Mapping[str, HasShape]) -> str:
 def _what_else(tensors: Mapping[str, HasShape]) -> str:
     for part, architecture in NOT_YET.items():
         if any(part in name for name in tensors):
-            return f"looks like {architecture}, which is not supported: it has no attn2 weights"
+            return (
+                f"looks like {architecture}, which is not supported: it is of no family known here"
+            )
     if any(".self_attn." in name for name in tensors):
         return "has no cross-attention weights: it looks like a language model or a text encoder"
     return "has no cross-attention weights (attn2.to_k, attn2.to_v): it is no text-to-image UNet"

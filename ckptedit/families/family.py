@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from ckptedit.errors import BadCheckpoint
+
 UNET_PREFIXES = ("model.diffusion_model.", "unet.", "")  # single file, diffusers folder, bare file
+TRANSFORMER_PREFIXES = ("model.diffusion_model.", "transformer.", "net.", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,26 @@ class Labels(NamedTuple):
     implementation: str = "diffusers"
 
 
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Matrices [out, d] that read text, by their names.
+
+    names:  a pattern of the whole name in every spelling, without what stands before a denoiser's
+    role:   "k", keys; "v", values, or whatever else the text itself becomes
+    rows:   (i, n): the i-th of n equal parts of the rows, where one matrix holds q, k and v, or k
+            and v; None: all of them
+    pooled: reads one vector of the whole prompt [p] instead of its tokens' embeddings; an edit of
+            K and V does not touch it
+    """
+
+    names: str
+    role: Literal["k", "v"]
+    rows: tuple[int, int] | None = None
+    pooled: bool = False
+
+
+ATTENTION = r"(?:(?:in|out)put_blocks|middle_block|(?:down|up)_blocks|mid_block)\..*attn2\."
+UNET = tuple(Matrix(rf"{ATTENTION}to_{role}\.weight", role) for role in ("k", "v"))
 USUAL = Anchors()
 
 
@@ -83,14 +106,25 @@ class Family:
     """An architecture: all that the rest of the tool needs to know about its names and numbers.
 
     text_width:   d, the width of the text embeddings that the K/V weights [out, d] read
-    marker:       a K/V weight under its single-file name, without the UNet's prefix
-    marker_width: its number of rows; with text_width it tells the families apart
-    readers:      its text encoders; what they read is put side by side
+    marker:       a weight under its single-file name, without what stands before the denoiser's;
+                  most often one of K
+    marker_width: its number of rows; marker_depth: of columns, if it does not read text of
+                  text_width; its shape tells the families apart
+    renamed:      the marker in diffusers' spelling, where no blocks tell it
+    blocks:       of its UNet; None: its denoiser is a transformer, which this version does not run
+    readers:      its text encoders; what they read is put side by side; none: its users keep them
+                  in files of their own
     empty_reads:  whether an empty prompt is read, for guidance; else it is zeros, as in training
+    matrices:     the ones that read text
+    enters:       where: "cross", at every layer and timestep through K and V of its own;
+                  "entry", once, and is mixed with the picture from there on; "refiner", through
+                  blocks of text alone before it is mixed
+    not_edited:   what else text reaches the picture by, a sentence for reports
     latent_scale: latents are multiplied by it after the VAE's encoder
     prediction:   what the UNet puts out if the checkpoint does not say; None: both are common
     guidance:     the scale of classifier-free guidance that pictures are usually made with
-    lora_names:   whose names LoRA loaders expect: diffusers' or the single file's
+    lora_names:   whose names LoRA loaders expect: diffusers' or the single file's; of no matter
+                  without blocks, where they are the file's own
     anchors:      what stands in for an erased concept
     labels:       what a LoRA says it is for
     world:        whose pictures it draws, where a judge ships that knows all of them
@@ -100,10 +134,15 @@ class Family:
     text_width: int
     marker: str
     marker_width: int
-    blocks: Blocks
+    blocks: Blocks | None
     readers: tuple[Reader, ...]
     labels: Labels
+    marker_depth: int | None = None
+    renamed: str = ""
     empty_reads: bool = True
+    matrices: tuple[Matrix, ...] = UNET
+    enters: Literal["cross", "entry", "refiner"] = "cross"
+    not_edited: str = ""
     unet_prefix: str = "model.diffusion_model."
     vae_prefix: str = "first_stage_model."
     latent_scale: float = 0.18215
@@ -116,7 +155,18 @@ class Family:
 
     @property
     def marker_shape(self) -> tuple[int, int]:
-        return (self.marker_width, self.text_width)
+        return (self.marker_width, self.marker_depth or self.text_width)
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What may stand before the names of its denoiser."""
+        return UNET_PREFIXES if self.blocks else TRANSFORMER_PREFIXES
+
+    def counted(self) -> Blocks:
+        """The blocks of its UNet. Raises BadCheckpoint if it has none."""
+        if self.blocks is None:
+            raise BadCheckpoint(f"{self.name} models have no UNet: their names are not translated")
+        return self.blocks
 
 
 def packaged(name: str) -> Path:

@@ -50,6 +50,8 @@ ATTENTION = r"\b(?:self_attn|cross_attn|attention|attn\w*|attentions\.[0-9]{1,4}
 ROLES = (  # the first that fits wins; before the pattern, what a name must hold for it to be tried
     ("attn1.to_", r"\battn1\.to_([qkv])\b", r"self.\1"),
     ("attn1.to_", r"\battn1\.to_out\b", "self.out"),
+    ("blocks.", r"\bblocks\.[0-9]{1,4}\.self_attn\.([qkv])(?:_proj)?\b", r"self.\1"),
+    ("blocks.", r"\bblocks\.[0-9]{1,4}\.self_attn\.o(?:ut(?:put)?)?(?:_proj)?\b", "self.out"),
     ("att", rf"{ATTENTION}\.(?:to_)?([qkv])(?:_proj)?\b", r"\1"),
     ("query", rf"{ATTENTION}\.(?:self\.)?(q)uery\b", r"\1"),
     ("key", rf"{ATTENTION}\.(?:self\.)?(k)ey\b", r"\1"),
@@ -71,6 +73,7 @@ ROLES = (  # the first that fits wins; before the pattern, what a name must hold
 INDICES = ("position_ids", "token_type_ids", "relative_position_index", "num_batches_tracked")
 
 STACKS = (  # numbered layers of other models: what precedes the number, the block's letter
+    (r"\b(?:llm_adapter|text_conditioner)\.blocks\.([0-9]{1,4})\.", "T"),
     (r"\bdouble_blocks\.([0-9]{1,4})\.", "D"),
     (r"\bsingle_(?:transformer_)?blocks\.([0-9]{1,4})\.", "S"),
     (r"\bjoint_blocks\.([0-9]{1,4})\.", "J"),
@@ -95,7 +98,7 @@ def block_role(name: str, *, layers: int = 2) -> Role:
     found = next(((p, kind) for p, kind in COMPONENTS if name.startswith(p)), ("", "model"))
     component = found[1]
     if component == "unet":
-        block = _unet_block(name, layers + 1)
+        block = _unet_block(name, layers + 1) or _numbered(name, STACKS)
     elif component == "vae":
         block = _vae_block(name)
     elif component in ("text", "text2"):
@@ -133,7 +136,9 @@ def _unet_block(name: str, stride: int) -> str:
         return f"OUT{stride * int(match[1]) + stride - 1:02d}"
     if "conv_in." in name:
         return "IN00"
-    return "TIME" if re.search(r"\b(?:time_emb|label_emb|add_embedding)", name) else "END"
+    if re.search(r"\b(?:time_emb|label_emb|add_embedding)", name):
+        return "TIME"
+    return "END" if re.search(r"\b(?:out|conv_out|conv_norm_out)\.", name) else ""
 
 
 def _vae_block(name: str) -> str:
@@ -147,6 +152,6 @@ def _numbered(name: str, stacks: tuple[tuple[str, str], ...]) -> str:
     for pattern, letter in stacks:
         if match := re.search(pattern, name):
             return f"{letter}{int(match[1]):02d}"
-    if re.search(r"embed|\bwte\b|\bwpe\b", name):
+    if re.search(r"embed|\bwte\b|\bwpe\b|\b(?:txt|img|vector|time|guidance)_in\b", name):
         return "EMB"
     return "HEAD" if "lm_head" in name else "END"

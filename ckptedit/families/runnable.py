@@ -20,6 +20,11 @@ def require_runnable(checkpoint: Checkpoint) -> Family:
     Raises BadCheckpoint for one that takes more: a picture, a mask, a second text encoder.
     """
     family = detect(checkpoint)
+    if family.blocks is None:
+        raise BadCheckpoint(
+            f"{checkpoint.label}: {family.name} has a transformer instead of a UNet, which this "
+            f"version neither trains nor draws with; closed forms erase from it (--method uce)"
+        )
     if len(family.readers) > 1:
         raise BadCheckpoint(
             f"{checkpoint.label}: {family.name} reads two text encoders, which this version cannot "

@@ -1,4 +1,6 @@
-"""Stable Diffusion XL base: CLIP ViT-L/14 and OpenCLIP ViT-bigG/14, text width 768 + 1280.
+"""Stable Diffusion XL base, and Pony, Illustrious and NoobAI, which are shaped as it.
+
+CLIP ViT-L/14 and OpenCLIP ViT-bigG/14, text width 768 + 1280.
 
 It reads the layer before the last of both, without the final norm, and beside them a vector of the
 second (`label_emb`), which no edit of K/V weights touches. In training, an empty prompt was zeros:
@@ -33,4 +35,5 @@ SDXL = Family(
     latent_scale=0.13025,
     lora_names="ldm",
     folder=packaged("sdxl"),
+    not_edited="one vector of the whole prompt (label_emb) is read, too, and stays",
 )

@@ -83,6 +83,8 @@ def counterparts(
         family = detect(like)
     except BadCheckpoint:
         return {}
+    if family.blocks is None:  # no table of its names is known here
+        return {}
     sizes = vae_sizes([*like, *tensors])
     ours = dict(common_names(strange, family, sizes))
     theirs = dict(common_names((name for name in like if name not in tensors), family, sizes))
@@ -126,7 +128,7 @@ def common_names(
 
     vae: levels, and layers of each, of the VAE
     """
-    unet_names = inverse(unet_table(family.blocks))
+    unet_names = inverse(unet_table(family.counted()))
     vae_names = inverse(vae_table(*vae))
     for name in names:
         try:

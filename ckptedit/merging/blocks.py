@@ -26,7 +26,7 @@ def names(numbered: int) -> tuple[str, ...]:
     return ("BASE", *inward, "M00", *outward)
 
 
-NAMES, SDXL = (names(f.blocks.numbered) for f in (families.SD1, families.SDXL))
+NAMES, SDXL = (names(f.counted().numbered) for f in (families.SD1, families.SDXL))
 
 
 def block(name: str) -> str:

@@ -172,6 +172,10 @@ def load_text_encoder(
 
     tokenizer: a folder or file; default: the family's own, or that of a diffusers folder
     """
+    if not family.readers:
+        raise BadCheckpoint(
+            f"{checkpoint.label}: a {family.name} file holds no text encoder: give --embeddings"
+        )
     if len(family.readers) > 1:
         raise BadCheckpoint(
             f"{family.name} reads two text encoders, which this version cannot run; commands that "

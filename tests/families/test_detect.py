@@ -17,7 +17,7 @@ CONFIGS = UNETS | {"mini": packaged("unet", MINI)}
 
 
 @pytest.mark.parametrize("spelling", ["ldm", "diffusers"])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_a_family_is_known_by_its_unet_in_either_spelling(name: str, spelling: str) -> None:
     tensors = unet_shapes(CONFIGS[name], spelling)
     assert detect(tensors) is FAMILIES[name]
@@ -46,7 +46,7 @@ def test_an_unknown_text_width_is_named_beside_the_known_ones() -> None:
     [
         ("model.diffusion_model.double_blocks.0.img_attn.qkv.weight", "looks like Flux"),
         ("model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight", "Stable Diffusion 3"),
-        ("transformer_blocks.0.attn.add_k_proj.weight", "Stable Diffusion 3 or Flux"),
+        ("transformer_blocks.0.attn.add_k_proj.weight", "Stable Diffusion 3 or Qwen-Image"),
         ("model.layers.0.self_attn.k_proj.weight", "language model"),
         ("first_stage_model.encoder.conv_in.weight", "no text-to-image UNet"),
         ("model.diffusion_model.input_blocks.0.0.weight", "reads no text"),
@@ -70,7 +70,7 @@ def test_sd1_has_its_thirty_two_kv_weights_in_sixteen_blocks(spelling: str) -> N
     assert all("attn2" in kv.name for kv in found)
 
 
-@pytest.mark.parametrize(("name", "count"), [("sd2", 32), ("sdxl", 140)])
+@pytest.mark.parametrize(("name", "count"), [("sd2", 32), ("sdxl", 140), ("sdxl-refiner", 88)])
 def test_the_kv_weights_of_the_larger_families_are_all_found(name: str, count: int) -> None:
     assert len(kv_weights(unet_shapes(UNETS[name], "ldm"))) == count
     assert len(kv_weights(unet_shapes(UNETS[name], "diffusers"))) == count

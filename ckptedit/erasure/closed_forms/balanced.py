@@ -35,7 +35,7 @@ from ckptedit.erasure.closed_forms.staying import Stays
 from ckptedit.erasure.closed_forms.weighing import NEAR, Goal, Weighed, weighed
 from ckptedit.erasure.method import Method, Solution
 from ckptedit.errors import BadParam
-from ckptedit.families.kv import KV_NAME
+from ckptedit.families.kv import kv_role
 from ckptedit.params import Within
 from ckptedit.subspaces.paired import aligned
 from ckptedit.subspaces.words import Words
@@ -154,8 +154,7 @@ class Balanced(Method):
 
 def by_role(weights: Mapping[str, Tensor], role: str) -> dict[str, Tensor]:
     """The keys' weights or the values'. role: "k" or "v" """
-    found = {name: KV_NAME.search(name) for name in weights}
-    return {name: weights[name] for name, match in found.items() if match and match[1] == role}
+    return {name: weights[name] for name in weights if kv_role(name) == role}
 
 
 def unreached(role: str, asked: Mapping[Target, float], found: Weighed) -> list[str]:
