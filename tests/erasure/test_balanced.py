@@ -68,13 +68,13 @@ def test_each_target_is_left_with_the_residual_that_is_asked_for():
 
 def solved(encoder, request: Request = REQUEST, role: str = "kv", **params):
     draw = torch.Generator().manual_seed(0)
-    names = [f"attn2.to_{each}.weight" for each in role]
+    names = [f"mid_block.attn2.to_{each}.weight" for each in role]
     weights = {name: torch.randn(24, encoder.width, generator=draw) for name in names}
     return Balanced(**params).solve(request, Words(encoder, LEXICON), weights)
 
 
 def test_a_style_is_moved_in_the_values_alone_and_an_object_in_the_keys_too(encoder):
-    assert set(solved(encoder).edits) == {"attn2.to_v.weight"}
+    assert set(solved(encoder).edits) == {"mid_block.attn2.to_v.weight"}
     cat = Target("cat", "object", "dog")
     both = replace(REQUEST, targets=(*REQUEST.targets, cat))
     assert len(solved(encoder, both).edits) == 2
@@ -96,7 +96,9 @@ def test_a_share_that_cannot_be_reached_is_told(encoder):
 
 def test_the_words_moved_most_are_held_when_they_are_mined(encoder):
     def moved(**params) -> float:
-        change = torch.as_tensor(solved(encoder, **params).edits["attn2.to_v.weight"].values)
+        change = torch.as_tensor(
+            solved(encoder, **params).edits["mid_block.attn2.to_v.weight"].values
+        )
         e = encoder.encode(["something in empty style"]).hidden[0]
         return float((e @ change.T).norm())
 
