@@ -107,7 +107,8 @@ def merge(
     """Combine edits of one base, by TIES or another method.
 
     BASE, plus what the edits changed, combined. Needs little memory, whatever
-    the size of the files. Prints the path of the output.
+    the size of the files. Models that predict different things (noise, a
+    velocity) are merged with --force only. Prints the path of the output.
 
     Example: ckptedit merge base.safetensors vangogh.safetensors monet.safetensors --method ties
     """

@@ -18,6 +18,7 @@ from ckptedit.files.layout import FOLDER
 CONFIGS = {"unet": "config.json", "scheduler": "scheduler_config.json"}
 PREDICTIONS = ("epsilon", "v_prediction")
 VELOCITY = "v_pred"  # a tensor of this name in a single file: its UNet puts out a velocity
+ZERO_SNR = "ztsnr"  # and of this one: its schedule ends in noise, without any signal
 
 SIZE, STEPS, SHARE = (1, 1024), (1, 100_000), (0.0, 1.0)
 RANGES: dict[
@@ -76,7 +77,7 @@ def prediction_of(checkpoint: Checkpoint, family: Family, asked: str = "auto") -
         return asked
     said = own_config(checkpoint, "scheduler").get("prediction_type")
     if said is None:
-        said = "v_prediction" if _has_marker(checkpoint) else family.prediction
+        said = "v_prediction" if _has_marker(checkpoint, VELOCITY) else family.prediction
     if said is None:
         raise BadParam(
             f"{checkpoint.label}: {family.name} files do not say whether their UNet predicts the "
@@ -90,5 +91,10 @@ def prediction_of(checkpoint: Checkpoint, family: Family, asked: str = "auto") -
     return str(said)
 
 
-def _has_marker(tensors: Mapping[str, Any]) -> bool:
-    return any(name in tensors for name in (VELOCITY, f"model.{VELOCITY}"))
+def zero_snr(checkpoint: Checkpoint) -> bool:
+    """Whether a marker tensor says that the schedule of its training ended without a signal."""
+    return _has_marker(checkpoint, ZERO_SNR)
+
+
+def _has_marker(tensors: Mapping[str, Any], marker: str) -> bool:
+    return any(name in tensors for name in (marker, f"model.{marker}"))

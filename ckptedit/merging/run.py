@@ -25,6 +25,7 @@ from ckptedit.merging.blocks import block_factors
 from ckptedit.merging.copying import Copying
 from ckptedit.merging.delta_vectors import open_vectors
 from ckptedit.merging.file_stack import Inputs
+from ckptedit.merging.kinds import require_one_kind
 from ckptedit.merging.methods import METHODS
 from ckptedit.merging.parallel import Workers
 from ckptedit.merging.provenance import ledger_line, told_by
@@ -75,7 +76,8 @@ def merge(
     saturate: whether values beyond their stored dtype become its largest; else they are an error
     allow_nonfinite: whether tensors that are only copied may hold NaN or Inf
     seed:    of methods that draw random numbers; threads: 1 or more, the result is the same
-    force, in_place: whether another file, or an input, may be replaced
+    force, in_place: whether another file, or an input, may be replaced; force merges models that
+             predict different things, too
     shard_size: bytes per file; None: one file
     A tensor that an edit lacks counts as unchanged by it. Tensors of integers must be equal
     everywhere. Raises BadParam, UnknownName, Incompatible, BadCheckpoint, Overflow and what `write`
@@ -92,6 +94,8 @@ def merge(
         require_weights(start)
         require_whole(start)
         found = [stack.enter_context(opened_edit(edit, start)) for edit in edits]
+        if not force:
+            require_one_kind(start, found)
         vectors = [open_vectors(edit, start) for edit in found]
         sources = [start, *(source for edit in vectors for source in edit.sources)]
         require_weights(*sources)
