@@ -11,7 +11,7 @@ from ckptedit.errors import BadCheckpoint, BadParam
 from ckptedit.families import KV, Family, average_name, kv_weights
 from ckptedit.families.spelling import stored_name
 from ckptedit.files import Checkpoint, escape
-from ckptedit.text.encoder import FIRST_OUTPUT
+from ckptedit.text.tower import FIRST_OUTPUT
 
 TEXT = f"text_encoder.{FIRST_OUTPUT}.weight"
 Change = LowRank | Dense

@@ -65,6 +65,7 @@ def read(checkpoint: Checkpoint, source: Source, shape: torch.Size) -> Tensor:
     """Reads one parameter, [*shape], in the stored dtype; refuses another shape, NaN and Inf."""
     stored = checkpoint.tensor(source.name)
     tensor = stored if source.part is None else stored.chunk(3)[source.part]
+    tensor = tensor.T if source.turned else tensor
     if tensor.shape == (*shape, 1, 1):  # the VAE's attention is a 1x1 convolution in single files
         tensor = tensor[:, :, 0, 0]
     if tensor.shape != shape:

@@ -6,7 +6,7 @@ an error that names it.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ckptedit.errors import BadCheckpoint
@@ -35,14 +35,19 @@ OPEN_CLIP_ENDS = {
     "final_layer_norm.weight": "ln_final.weight",
     "final_layer_norm.bias": "ln_final.bias",
 }
+PROJECTION = "text_projection.weight"  # of a pooled vector
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A stored tensor, or one third of its rows where q, k and v are packed (part 0, 1, 2)."""
+    """A stored tensor, or one third of its rows where q, k and v are packed (part 0, 1, 2).
+
+    turned: whether it is the transpose, as OpenCLIP has the projection of its pooled vector
+    """
 
     name: str
     part: int | None = None
+    turned: bool = False
 
 
 def sources(
@@ -64,7 +69,7 @@ def sources(
     spell = _speller(tensors, family, component, config)
     found, missing = {}, []
     for parameter in parameters:
-        options = [Source(prefix + s.name, s.part) for s in spell(parameter)]
+        options = [replace(s, name=prefix + s.name) for s in spell(parameter)]
         source = next((option for option in options if option.name in tensors), None)
         if source is None:
             missing.append(options[0].name)
@@ -124,7 +129,8 @@ def blocks_of(config: Mapping[str, Any]) -> Blocks:
 
 def _clip(name: str) -> list[Source]:
     bare = name.removeprefix("text_model.")
-    return [Source(f"text_model.{bare}"), Source(bare)]
+    own = [] if bare == PROJECTION else [Source(f"text_model.{bare}")]
+    return [*own, Source(bare)]
 
 
 def _old_and_new(name: str) -> list[Source]:
@@ -136,6 +142,8 @@ def _old_and_new(name: str) -> list[Source]:
 
 def _open_clip(name: str) -> list[Source]:
     bare = name.removeprefix("text_model.")
+    if bare == PROJECTION:
+        return [Source("text_projection", turned=True), Source(PROJECTION)]
     if bare in OPEN_CLIP_ENDS:
         return [Source(OPEN_CLIP_ENDS[bare])]
     match = re.fullmatch(r"encoder\.layers\.([0-9]{1,4})\.(.+)\.(weight|bias)", bare)

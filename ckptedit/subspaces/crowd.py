@@ -78,7 +78,7 @@ def vocabulary_in_slot(encoder: TextEncoder, kind: str) -> Crowd:
     each = min(room, -(-len(tokens) // PROMPTS))
     order = tokens[torch.randperm(len(tokens), generator=torch.Generator().manual_seed(0))]
     order = torch.cat([order, order[: -len(order) % each]]).view(-1, each)
-    rows = torch.full((len(order), encoder.max_length), tokenizer.pad_token_id)
+    rows = torch.full((len(order), encoder.max_length), encoder.pad_id)
     rows[:, : len(head)] = torch.tensor(head)
     rows[:, len(head) : len(head) + each] = order
     rows[:, len(head) + each : len(head) + each + len(tail)] = torch.tensor(tail)

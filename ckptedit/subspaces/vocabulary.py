@@ -48,11 +48,13 @@ def vocabulary_moment(encoder: TextEncoder, lexicon: Lexicon, *, track: Track = 
 
 
 def encoder_digest(encoder: TextEncoder) -> str:
-    """sha256 of the weights in float32 and of the vocabulary. Hex."""
-    weights = encoder.transformer.state_dict()
-    parts = [(name, tensor.float().cpu().numpy()) for name, tensor in sorted(weights.items())]
-    vocabulary = sorted(encoder.tokenizer.get_vocab().items())
-    return digest([str(vocabulary), *(part for pair in parts for part in pair)])
+    """sha256 of the weights in float32, of what is read of them, and of the vocabulary. Hex."""
+    parts: list[str | np.ndarray] = [str(sorted(encoder.tokenizer.get_vocab().items()))]
+    for tower in encoder.towers:
+        parts += [f"{tower.layer} {tower.reader}"]
+        for name, tensor in sorted(tower.transformer.state_dict().items()):
+            parts += [name, tensor.float().cpu().numpy()]
+    return digest(parts)
 
 
 def vocabulary_ids(encoder: TextEncoder) -> Tensor:
@@ -87,7 +89,7 @@ def _framed(encoder: TextEncoder, frame: str, tokens: Tensor) -> Tensor:
     head = [tokenizer.bos_token_id, *encoder.tokens(before)]
     tail = [*encoder.tokens(after), tokenizer.eos_token_id]
     blank = encoder.max_length - len(head) - 1 - len(tail)
-    row = torch.tensor([*head, 0, *tail, *[tokenizer.pad_token_id] * blank])
+    row = torch.tensor([*head, 0, *tail, *[encoder.pad_id] * blank])
     rows = row.repeat(len(tokens), 1)
     rows[:, len(head)] = tokens
     return rows.to(encoder.device)

@@ -1,4 +1,4 @@
-"""Prompts to the embeddings that a UNet's cross-attention reads."""
+"""Prompts to what a denoiser reads of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,57 +11,89 @@ from torch.nn import Module
 
 from ckptedit.errors import BadCheckpoint, BadParam
 from ckptedit.families import Family
+from ckptedit.families.family import Reader
 from ckptedit.families.load import load_component
+from ckptedit.families.vocabulary import find_vocabulary
 from ckptedit.files import Checkpoint
 from ckptedit.text.condition import Condition
-from ckptedit.text.tokenizer import HOW, load_tokenizer
+from ckptedit.text.tokenizer import load_tokenizer
+from ckptedit.text.tower import Read, Tower
 
 BATCH = 64  # prompts per forward pass
-FIRST_OUTPUT = "encoder.layers.0.self_attn.out_proj"
 
 
 @dataclass(frozen=True)
 class Encoded:
     """n prompts, padded to L tokens.
 
-    ids:     [n, L] token numbers: begin, words, end, padding
-    hidden:  [n, L, d] float32, the encoder's last state as the UNet reads it, final norm included
+    ids:     [n, L] token numbers: begin, words, end, padding (as the first encoder is filled up)
+    hidden:  [n, L, d] float32, the states that the K/V weights read; of several encoders side by
+             side
     lengths: [n] tokens before the padding, begin and end among them
+    pooled:  [n, p] float32, the vector beside them that some families read, or None
+    blank:   bool [n], the prompts that a denoiser reads zeros of, or None
     """
 
     ids: Tensor
     hidden: Tensor
     lengths: Tensor
+    pooled: Tensor | None = None
+    blank: Tensor | None = None
 
     @property
     def condition(self) -> Condition:
         """What a denoiser reads of them."""
-        return Condition(self.hidden)
+        if self.blank is None:
+            return Condition(self.hidden, self.pooled)
+        pooled = None if self.pooled is None else self.pooled.masked_fill(self.blank[:, None], 0)
+        return Condition(self.hidden.masked_fill(self.blank[:, None, None], 0), pooled)
 
 
 class TextEncoder:
-    """A tokenizer and the CLIP text transformer it belongs to."""
+    """A tokenizer and the CLIP text transformers that it belongs to."""
 
-    def __init__(self, tokenizer: Any, transformer: Module) -> None:
-        """Refuses a tokenizer that is not this transformer's, above all an empty one."""
-        config: Any = transformer.config
-        if len(tokenizer) != config.vocab_size:
-            raise BadParam(
-                f"the tokenizer has {len(tokenizer)} tokens and the text encoder's embedding "
-                f"{config.vocab_size} rows: they do not belong together"
-            )
-        self.tokenizer = tokenizer
-        self.transformer = transformer
-        self.width: int = config.hidden_size
-        self.max_length: int = min(tokenizer.model_max_length, config.max_position_embeddings)
+    def __init__(self, tokenizer: Any, *towers: Tower | Module, empty_reads: bool = True) -> None:
+        """towers: one or more; a bare module is read as SD1's is
+
+        empty_reads: as in `Family`
+        Refuses a tokenizer that is not these transformers', above all an empty one.
+        """
+        self.tokenizer, self.empty_reads = tokenizer, empty_reads
+        self.towers = [each if isinstance(each, Tower) else Tower(each) for each in towers]
+        for tower in self.towers:
+            if len(tokenizer) != tower.config.vocab_size:
+                raise BadParam(
+                    f"the tokenizer has {len(tokenizer)} tokens and the text encoder's embedding "
+                    f"{tower.config.vocab_size} rows: they do not belong together"
+                )
+        self.pads = [self._number(tower.reader.pad) for tower in self.towers]
+        self.pad_id = self.pads[0]
+        self.width = sum(tower.width for tower in self.towers)
+        positions = [tower.config.max_position_embeddings for tower in self.towers]
+        self.max_length: int = min(tokenizer.model_max_length, *positions)
+
+    def _number(self, token: str | None) -> int:
+        """The number of a token; of None, that of the token that ends a text."""
+        number: int = self.tokenizer.eos_token_id
+        if token is not None:
+            number = self.tokenizer.get_vocab().get(token, -1)
+        if number < 0:
+            raise BadParam(f"the tokenizer has no token {token!r}, which fills prompts up here")
+        return number
+
+    @property
+    def transformer(self) -> Module:
+        """The first, or only, transformer."""
+        return self.towers[0].transformer
 
     @property
     def device(self) -> torch.device:
         return next(self.transformer.parameters()).device
 
     def to(self, device: torch.device | str) -> "TextEncoder":
-        """Moves the transformer; returns self."""
-        self.transformer.to(device)
+        """Moves the transformers; returns self."""
+        for tower in self.towers:
+            tower.transformer.to(device)
         return self
 
     def tokens(self, text: str) -> list[int]:
@@ -93,31 +125,48 @@ class TextEncoder:
     def encode(self, prompts: Sequence[str], *, batch: int = BATCH) -> Encoded:
         """Encodes prompts; one that is longer than the encoder reads is an error, not cut short."""
         ids, lengths = self.pad(prompts)
-        return Encoded(ids=ids, hidden=self.encode_ids(ids, batch=batch), lengths=lengths)
+        read = self._read(ids, batch)
+        pooled = [part.pooled for part in read if part.pooled is not None]
+        blank = None
+        if not self.empty_reads:
+            blank = torch.tensor([prompt == "" for prompt in prompts], device=self.device)
+        hidden = torch.cat([part.tokens for part in read], -1)
+        return Encoded(ids, hidden, lengths, pooled[0] if pooled else None, blank)
 
     @torch.no_grad()
     def encode_ids(self, ids: Tensor, *, batch: int = BATCH) -> Tensor:
         """[n, L] token numbers, begin and end among them -> [n, L, d] float32."""
-        parts = [self.transformer(part).last_hidden_state for part in ids.split(batch)]
-        return torch.cat(parts).float() if parts else torch.empty(0, ids.shape[1], self.width)
+        if not len(ids):
+            return torch.empty(0, ids.shape[1], self.width)
+        return torch.cat([part.tokens for part in self._read(ids, batch)], -1)
+
+    def _read(self, ids: Tensor, batch: int) -> list[Read]:
+        """What each tower reads of token numbers that are padded for the first."""
+        filled = [self._refilled(ids, pad) for pad in self.pads]
+        return [
+            Read.join([tower(part) for part in rows.split(batch)])
+            for tower, rows in zip(self.towers, filled, strict=True)
+        ]
+
+    def _refilled(self, ids: Tensor, pad: int) -> Tensor:
+        """The same prompts with other padding."""
+        if pad == self.pad_id:
+            return ids
+        run = ids.eq(self.pad_id).flip(1).cumprod(1).flip(1).bool()  # to the end
+        padding = run.clone()
+        if self.pad_id == self.tokenizer.eos_token_id:  # the first of the run is what ends the text
+            padding[:, 1:] &= run[:, :-1]
+            padding[:, 0] = False
+        return ids.masked_fill(padding, pad)
 
     @torch.no_grad()
     def gathered(self, ids: Tensor, *, batch: int = BATCH) -> Tensor:
-        """What the heads of the first self-attention gather, before its output projection.
+        """What the heads of the first encoder's first self-attention gather, before its output
+        projection.
 
         ids: [n, L] token numbers -> [n, L, d] float32
         """
-        names = (name for name, _ in self.transformer.named_modules())
-        name = next(name for name in names if name.endswith(FIRST_OUTPUT))
-        seen: list[Tensor] = []
-        hook = self.transformer.get_submodule(name).register_forward_pre_hook(
-            lambda module, given: seen.append(given[0].float())
-        )
-        try:
-            self.encode_ids(ids, batch=batch)
-        finally:
-            hook.remove()
-        return torch.cat(seen)
+        return torch.cat([self.towers[0].gathered(part) for part in ids.split(batch)])
 
     @torch.no_grad()
     def encode_unpadded(self, prompts: Sequence[str], *, batch: int = BATCH) -> Tensor:
@@ -140,8 +189,7 @@ class TextEncoder:
                     f"the prompt {_shown(prompt)} has {length - 2} tokens; the encoder takes "
                     f"{self.max_length - 2}"
                 )
-        pad = self.tokenizer.pad_token_id
-        padded = [row + [pad] * (self.max_length - len(row)) for row in rows]
+        padded = [row + [self.pad_id] * (self.max_length - len(row)) for row in rows]
         ids = torch.tensor(padded, device=self.device)  # [n, L]
         return ids, torch.tensor(lengths, device=self.device)
 
@@ -166,43 +214,42 @@ class TextEncoder:
 
 
 def load_text_encoder(
-    checkpoint: Checkpoint, family: Family, *, tokenizer: Path | None = None
+    checkpoint: Checkpoint,
+    family: Family,
+    *,
+    tokenizer: Path | None = None,
+    clip_skip: int | None = None,
 ) -> TextEncoder:
-    """Loads a checkpoint's text encoder on the CPU, strictly.
+    """Loads a checkpoint's text encoders on the CPU, strictly.
 
-    tokenizer: a folder or file; default: the family's own, or that of a diffusers folder
+    tokenizer: a folder or file; default: what `find_vocabulary` finds
+    clip_skip: which layer is read, counted from the last, which is 1; default: the family's
     """
     if not family.readers:
         raise BadCheckpoint(
             f"{checkpoint.label}: a {family.name} file holds no text encoder: give --embeddings"
         )
-    if len(family.readers) > 1:
-        raise BadCheckpoint(
-            f"{family.name} reads two text encoders, which this version cannot run; commands that "
-            f"only read or edit weights work"
+    loaded = load_tokenizer(find_vocabulary(checkpoint, family, tokenizer).where)
+    towers = [
+        Tower(
+            load_component(checkpoint, family, reader.component, build=_builder(reader)),
+            reader,
+            clip_skip,
         )
-    found = _find_tokenizer(checkpoint, family, tokenizer)
-    pad = family.readers[0].pad
-    loaded = load_tokenizer(found, pad_token=pad)
-    return TextEncoder(loaded, load_component(checkpoint, family, "text_encoder", build=_build))
+        for reader in family.readers
+    ]
+    return TextEncoder(loaded, *towers, empty_reads=family.empty_reads)
 
 
-def _build(config: dict[str, Any]) -> Module:
-    from transformers import CLIPTextConfig, CLIPTextModel
+def _builder(reader: Reader) -> Any:
+    def build(config: dict[str, Any]) -> Module:
+        from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    module: Module = CLIPTextModel(CLIPTextConfig(**config))
-    return module
+        kind = CLIPTextModelWithProjection if reader.pooled else CLIPTextModel
+        module: Module = kind(CLIPTextConfig(**config))
+        return module
 
-
-def _find_tokenizer(checkpoint: Checkpoint, family: Family, given: Path | None) -> Path:
-    if given is not None:
-        return given
-    packaged = family.folder / "tokenizer" if family.folder else None
-    beside = Path(checkpoint.path) / "tokenizer"
-    for folder in (beside, packaged):
-        if folder and folder.is_dir():
-            return folder
-    raise BadParam(f"{family.name} needs a tokenizer: --tokenizer PATH, {HOW}")
+    return build
 
 
 def _shown(text: str) -> str:

@@ -10,28 +10,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ckptedit.errors import BadCheckpoint, BadParam
+from ckptedit.families.vocabulary import ENOUGH, HOW, MAX_BYTES
 from ckptedit.files import escape
 from ckptedit.files.bounded import read_bytes, read_json, read_text
 
 MERGES = 49_152 - 256 - 2  # CLIP's; open_clip's file holds many more, which are not used
-MAX_BYTES = 16_000_000  # of a file; CLIP's tokenizer.json has 3.6 million
-ENOUGH = ("tokenizer.json",), ("vocab.json", "merges.txt")
 READ = (
     "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json",
 )  # fmt: skip
 TRIED = "a cat"  # a prompt that any CLIP tokenizer makes tokens of
-HOW = (
-    "a folder with tokenizer.json or with vocab.json and merges.txt (tokenizer/ of any diffusers "
-    "model, ComfyUI's sd1_tokenizer/), or open_clip's bpe_simple_vocab_16e6.txt.gz"
-)
 
 
-def load_tokenizer(where: Path, *, pad_token: str | None = None) -> Any:
+def load_tokenizer(where: Path) -> Any:
     """Loads a CLIP tokenizer.
 
-    where:     a folder with tokenizer.json, or with vocab.json and merges.txt, or the gz file
-    pad_token: for the gz file, which does not tell; None is the end-of-text token, SD2 uses "!"
+    where: a folder with tokenizer.json, or with vocab.json and merges.txt, or the gz file
 
     A folder is text from strangers, and transformers raises whatever comes to it, or makes an empty
     folder into a tokenizer of two tokens without a word. So it is shown copies of files that were
@@ -42,7 +36,7 @@ def load_tokenizer(where: Path, *, pad_token: str | None = None) -> Any:
             return _checked(_from_folder(where))
         if not where.exists():
             raise BadParam(f"there is no tokenizer {escape(where)}; give {HOW}")
-        return _from_gz(where, pad_token or "<|endoftext|>")
+        return _from_gz(where)
     except (BadCheckpoint, OSError) as error:
         raise BadParam(f"{error}; give {HOW}") from error
 
@@ -100,13 +94,11 @@ def _unmade(tokenizer: Any) -> str | None:
     )
 
 
-def _from_gz(where: Path, pad_token: str) -> Any:
+def _from_gz(where: Path) -> Any:
     from transformers import CLIPTokenizer
 
     merges: Any = _read_merges(where)
-    return CLIPTokenizer(
-        vocab=_vocabulary(merges), merges=merges, model_max_length=77, pad_token=pad_token
-    )
+    return CLIPTokenizer(vocab=_vocabulary(merges), merges=merges, model_max_length=77)
 
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:
