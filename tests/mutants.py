@@ -666,7 +666,7 @@ MUTANTS = (
     ),
     Mutant(
         "the mean of an update norm is a sum, millions of times as strong",
-        "guards/l2.py",
+        "guards/centred.py",
         'if self.norm == "mean" else total',
         'if self.norm == "sum" else total',
         GUARDS,
@@ -674,8 +674,8 @@ MUTANTS = (
     Mutant(
         "L1 pays for changes upwards only",
         "guards/l1.py",
-        "change.abs().sum()",
-        "change.relu().sum()",
+        "change.abs()",
+        "change.relu()",
         GUARDS,
     ),
     Mutant(

@@ -48,7 +48,7 @@ class ReportFiles:
         if self.markdown:
             from ckptedit.drift.markdown import as_markdown
 
-            text = as_markdown(drift.comparison, drift.judgement)
+            text = as_markdown(drift)
             write_report(self.markdown, text.encode(), force=self.force)
         if self.junit:
             from ckptedit.drift.junit import as_junit

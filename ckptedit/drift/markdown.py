@@ -2,10 +2,16 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ckptedit.drift.comparison import Comparison, Group, TensorDiff, sentence
 from ckptedit.drift.gates import Judgement, Outcome
 from ckptedit.files import escape
+
+if TYPE_CHECKING:
+    from ckptedit.drift.along import Along
+    from ckptedit.drift.run import Drift
+    from ckptedit.drift.words import MovedWords
 
 LIMIT = 65_000  # characters; GitHub refuses comments beyond 65 536
 CUT = "\n\n(more than a comment holds; the rest is left out)\n"
@@ -21,13 +27,14 @@ RANKS = ("spectral norm", "rank", "stable rank", "effective rank")
 FIGURES = ("relative", "L2", "L1", "L∞", "cosine", "changed")
 
 
-def as_markdown(comparison: Comparison, judgement: Judgement, top: int = 20) -> str:
-    """The verdict, the totals and the rules; folded away, blocks, roles and the top movers.
+def as_markdown(drift: "Drift", top: int = 20) -> str:
+    """The verdict, the totals and the rules; folded away, blocks, roles, the top movers, and what
+    moved in a subspace and of words, where that was asked for.
 
     top: how many tensors are listed at most; fewer, if the text would not fit
     """
     while True:
-        text = "\n".join(_lines(comparison, judgement, top)) + "\n"
+        text = "\n".join(_lines(drift, top)) + "\n"
         if len(text) <= LIMIT:
             return text
         if top == 0:
@@ -35,7 +42,23 @@ def as_markdown(comparison: Comparison, judgement: Judgement, top: int = 20) -> 
         top //= 2
 
 
-def _lines(comparison: Comparison, judgement: Judgement, top: int) -> Iterable[str]:
+def _lines(drift: "Drift", top: int) -> Iterable[str]:
+    comparison, judgement = drift.comparison, drift.judgement
+    yield from _verdict(comparison, judgement)
+    groups = comparison.grouped(lambda t: (t.component, t.block, t.role))
+    rows = [[*group.key, *figures(group)] for group in groups if group.changed]
+    yield from folded("Blocks and roles", ("", "block", "role", *FIGURES), rows[: 10 * top])
+    movers = [[code(tensor.name), *figures(tensor)] for tensor in comparison.movers()[:top]]
+    yield from folded(f"The {len(movers)} tensors that moved most", ("tensor", *FIGURES), movers)
+    yield from folded("Ranks of the changes", ("tensor", *RANKS), ranks(comparison, top))
+    yield from (f"{sentence(factor)}.\n" for factor in comparison.factors)
+    if drift.along:
+        yield from inside(drift.along, top)
+    if drift.words:
+        yield from moved(drift.words, top)
+
+
+def _verdict(comparison: Comparison, judgement: Judgement) -> Iterable[str]:
     total = comparison.total
     yield f"## {HEADS[judgement.word]}"
     yield ""
@@ -49,13 +72,6 @@ def _lines(comparison: Comparison, judgement: Judgement, top: int) -> Iterable[s
     yield ""
     yield from table(FIGURES, [figures(total)])
     yield from table(("", "rule", "measured", "tensors"), map(_rule, judgement.outcomes))
-    groups = comparison.grouped(lambda t: (t.component, t.block, t.role))
-    rows = [[*group.key, *figures(group)] for group in groups if group.changed]
-    yield from folded("Blocks and roles", ("", "block", "role", *FIGURES), rows[: 10 * top])
-    movers = [[code(tensor.name), *figures(tensor)] for tensor in comparison.movers()[:top]]
-    yield from folded(f"The {len(movers)} tensors that moved most", ("tensor", *FIGURES), movers)
-    yield from folded("Ranks of the changes", ("tensor", *RANKS), ranks(comparison, top))
-    yield from (f"{sentence(factor)}.\n" for factor in comparison.factors)
 
 
 def ranks(comparison: Comparison, top: int) -> list[list[str]]:
@@ -66,6 +82,31 @@ def ranks(comparison: Comparison, top: int) -> list[list[str]]:
          f"{s.effective_rank:.4g}"]
         for name, s in strongest[:top]
     ]  # fmt: skip
+
+
+def inside(found: "Along", top: int) -> list[str]:
+    """The share of the K/V weights' drift that lies in a subspace, most of it first."""
+    rank, dim = found.basis.rows.shape
+    whose = ", ".join(found.basis.concepts) or found.basis.label
+    if not found.tensors:
+        return [f"Along {code(whose)} no K/V weight changed.", ""]
+    head = f"Along {code(whose)}, {rank} of {dim} directions (by chance {rank / dim:.1%})"
+    ordered = sorted(found.tensors.items(), key=lambda item: -item[1].inside)[:top]
+    parts = [("all K/V weights", found.total), *((code(name), part) for name, part in ordered)]
+    rows = [[name, f"{p.inside:.2%}", f"{p.outside:.2%}", f"{p.moved:.4g}"] for name, p in parts]
+    return [f"{head}, of the drift:", "", *table(("", "inside", "outside", "moved in it"), rows)]
+
+
+def moved(found: "MovedWords", top: int) -> list[str]:
+    """The words whose keys and values moved most."""
+    if not any(word.moved for word in found.farthest):
+        return [f"No key or value of {found.count:,} words moved.", ""]
+    rows = [
+        [code(word.word), f"{word.moved:.4f}", f"{word.keys:.4f}", f"{word.values:.4f}"]
+        for word in found.farthest[: 10 * top]
+    ]
+    title = f"Keys and values of {found.count:,} words moved by {found.median:.4g}, in the median"
+    return folded(title, ("word", "moved", "keys", "values"), rows)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -1,9 +1,10 @@
 """What guards have in common that hold weights near a centre: where they were."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ckptedit.guards.guard import Guard, Setting
 
@@ -34,3 +35,26 @@ class Centred(Guard):
         """name, θ - θ₀ [out, d]"""
         for name, weight in self.weights.items():
             yield name, weight - self.centre[name]
+
+
+class UpdateNorm(Centred):
+    """λ times the size of all changes together."""
+
+    idle = "weight=0"
+
+    def __init__(self, weight: float, around: str, norm: str) -> None:
+        super().__init__(weight, around)
+        self.norm = norm
+
+    @abstractmethod
+    def size(self, change: Tensor) -> Tensor:
+        """Of each weight's change, [out, d]."""
+
+    def start(self, setting: Setting) -> None:
+        self.remember(setting)
+
+    def penalty(self, rng: Generator) -> Tensor | None:
+        if not self.weight:
+            return None
+        total = sum((self.size(change).sum() for _, change in self.changes()), self.zero)
+        return self.weight * (total / self.count if self.norm == "mean" else total)

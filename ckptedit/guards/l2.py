@@ -10,17 +10,14 @@ On mini: `weight=250`, with 40 steps at a rate of 2e-3.
 
 from typing import Annotated
 
-from torch import Generator, Tensor
+from torch import Tensor
 
-from ckptedit.guards.centred import Around, Centred, Norm
-from ckptedit.guards.guard import Setting
+from ckptedit.guards.centred import Around, Norm, UpdateNorm
 from ckptedit.params import Within
 
 
-class L2(Centred):
+class L2(UpdateNorm):
     """λ times the mean squared change of a weight."""
-
-    idle = "weight=0"
 
     def __init__(
         self,
@@ -29,14 +26,7 @@ class L2(Centred):
         norm: Norm = "mean",
         around: Around = "start",
     ) -> None:
-        super().__init__(weight, around)
-        self.norm = norm
+        super().__init__(weight, around, norm)
 
-    def start(self, setting: Setting) -> None:
-        self.remember(setting)
-
-    def penalty(self, rng: Generator) -> Tensor | None:
-        if not self.weight:
-            return None
-        total = sum((change.square().sum() for _, change in self.changes()), self.zero)
-        return self.weight * (total / self.count if self.norm == "mean" else total)
+    def size(self, change: Tensor) -> Tensor:
+        return change.square()

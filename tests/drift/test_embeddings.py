@@ -170,24 +170,32 @@ def test_a_delta_file_is_the_edit_that_it_holds(
         assert (report["counts"]["changed"], report["added"]) == (1, [])
 
 
-def test_the_table_names_the_subspace_and_the_words(
-    base: Path, asked: tuple[Path, list[object]]
+def test_the_tables_name_the_subspace_and_the_words(
+    base: Path, asked: tuple[Path, list[object]], tmp_path: Path
 ) -> None:
     new, options = asked
-    done = run(base, new, *options)
+    report = tmp_path / "report.md"
+    done = run(base, new, *options, "--markdown", report)
+    text = report.read_text()
     drift: Drift = run_diff(base, new, along=options[1], words=5)  # type: ignore[arg-type]
     assert done.exit_code == 1 and drift.along and drift.words
     assert f"{drift.along.total.inside:.2%}" in done.stdout
     assert "4 of 256 directions, which by chance hold 1.6%" in done.stdout
+    total = drift.along.total
+    assert f"| all K/V weights | {total.inside:.2%} | {total.outside:.2%} |" in text
+    assert "4 of 256 directions (by chance 1.6%)" in text
     for word in drift.words.farthest:
         assert f"{word.moved:.4f}" in done.stdout and word.word in done.stdout
+        assert f"| `{word.word}` | {word.moved:.4f} | {word.keys:.4f} |" in text
 
 
 def test_where_nothing_changed_nothing_moved_and_that_is_said(
-    base: Path, asked: tuple[Path, list[object]]
+    base: Path, asked: tuple[Path, list[object]], tmp_path: Path
 ) -> None:
-    done = run(base, base, *asked[1])
+    text = tmp_path / "report.md"
+    done = run(base, base, *asked[1], "--markdown", text)
     assert done.exit_code == 0
+    assert "no K/V weight changed.\n" in text.read_text() and "words moved.\n" in text.read_text()
     assert "no K/V weight changed" in done.stdout and "words moved\n" in done.stdout
     report = json.loads(run(base, base, *asked[1][:2], "--json").stdout)
     assert report["along"]["total"]["inside"] is None and report["words"] is None

@@ -6,12 +6,17 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 import torch
 
-from ckptedit.drift import Limit, Rules, judge
+from ckptedit.drift import Drift, Limit, Rules, judge
 from ckptedit.drift.junit import as_junit
 from ckptedit.drift.markdown import CUT, LIMIT, as_markdown, code
 from ckptedit.drift.plot import as_png
 
 HOSTILE = "a|b`c\x1b[31m\n<script>&\"'].weight"
+
+
+def written(report, rules=None, **also):
+    rules = rules or Rules()
+    return as_markdown(Drift(report, judge(report, rules), rules), **also)
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def test_junit_escapes_names(hostile):
 def test_markdown_shows_verdict_totals_and_movers(diff_of):
     old = {"far": torch.ones(4), "near": torch.ones(4), "still": torch.ones(4)}
     report = diff_of(old, old | {"far": torch.ones(4) * 3, "near": torch.ones(4) * 1.5})
-    text = as_markdown(report, judge(report, Rules()))
+    text = written(report)
     assert text.startswith("## ❌ The checkpoints differ\n")
     assert "2 of 3 tensors changed, 8 of 12 values." in text
     assert text.index("| `far` |") < text.index("| `near` |")
@@ -48,7 +53,7 @@ def test_markdown_shows_verdict_totals_and_movers(diff_of):
 
 
 def test_markdown_keeps_every_row_of_a_table_whole(hostile):
-    text = as_markdown(hostile, judge(hostile, Rules(limits=[Limit("a**", 0.1)])))
+    text = written(hostile, Rules(limits=[Limit("a**", 0.1)]))
     assert "\x1b" not in text
     for line in text.splitlines():
         if line.startswith("|"):
@@ -68,14 +73,14 @@ def test_markdown_fits_a_comment_whatever_the_model(diff_of):
     old = {f"layer.{i}." + "x" * 180: torch.zeros(1) for i in range(600)}
     report = diff_of(old, {name: torch.ones(1) for name in old})
     for top in (20, 600):
-        assert len(as_markdown(report, judge(report, Rules()), top=top)) <= LIMIT
+        assert len(written(report, top=top)) <= LIMIT
 
 
 def test_markdown_that_fits_by_no_means_is_cut_between_lines(diff_of):
     old = {f"layer.{i}." + "x" * 700: torch.zeros(1) for i in range(20)}
     report = diff_of(old, {name: torch.ones(1) for name in old})
     rules = Rules(limits=[Limit("layer.**", i / 100) for i in range(60)])
-    text = as_markdown(report, judge(report, rules))
+    text = written(report, rules)
     assert len(text) <= LIMIT and text.endswith(CUT)
     assert all(line.endswith("|") for line in text.splitlines() if line.startswith("|"))
 
