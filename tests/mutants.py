@@ -532,9 +532,9 @@ MUTANTS = (
         DIVERGENCES,
     ),
     Mutant(
-        "what a method notes is in no warning",
+        "what a method warns of is in no warning",
         "cli/erase_report.py",
-        "[*erasure.request.notes, *erasure.notes]",
+        "[*erasure.request.notes, *erasure.warnings]",
         "[*erasure.request.notes]",
         "tests/test_cli_erase_spelled.py",
     ),

@@ -69,6 +69,18 @@ def test_what_compares_with_the_original_needs_the_file_that_the_ledger_begins_w
     assert unasked.exit_code == 2 and "leave out --from-original" in unasked.stderr
 
 
+def test_what_only_informs_is_a_note_and_no_warning(tiny, tmp_path):
+    first, second = (str(tmp_path / f"{name}.safetensors") for name in ("1", "2"))
+    assert erase(tiny, first).exit_code == 0
+    asked = ["erase", first, "--concept", "monet", *SMALL, "--guard", "outputs", "--json"]
+    result = CliRunner().invoke(app, [*asked, "--from-original", str(tiny), "-o", second])
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    (note,) = report["notes"]
+    assert note.startswith("outputs of earlier edits were held in") and not report["warnings"]
+    assert f"\n{note}\n" in result.stderr and "warning" not in result.stderr
+
+
 @pytest.mark.parametrize(
     "asked, words",
     [
@@ -76,6 +88,8 @@ def test_what_compares_with_the_original_needs_the_file_that_the_ledger_begins_w
         (["--method", ""], "no method is called ''"),
         (["--init", "conabl"], "no closed form is called 'conabl'"),
         (["--clip", "0"], "clip must be above 0"),
+        (["--method", "salun", "--guard", "gradproj:soft"], "salun lets single weights move, and"),
+        (["--guard", "gradproj:soft", "--guard", "selft"], "selft lets single weights move, and"),
         (["--method", "uce", "--tokens", "all"], "--tokens is of a training, and uce is a closed"),
         (["--method", "uce", "--steps", "5"], "--steps is of a training, and uce is a closed form"),
     ],
@@ -84,3 +98,11 @@ def test_what_cannot_be_is_refused(tiny, tmp_path, asked, words):
     out = tmp_path / "out.safetensors"
     result = erase(tiny, out, *asked)
     assert result.exit_code == 2 and words in result.stderr and not out.exists()
+
+
+@pytest.mark.parametrize("all_of_them", [["selft.by=row"], ["selft.top=1"]])
+def test_masks_that_leave_rows_whole_go_with_a_few_directions(tiny, tmp_path, all_of_them):
+    out = tmp_path / "out.safetensors"
+    both = ["--guard", "gradproj:soft", "--guard", "selft", "-p", *all_of_them]
+    result = erase(tiny, out, *both, "--dry-run")
+    assert result.exit_code == 0, result.stderr

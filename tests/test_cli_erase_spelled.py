@@ -49,7 +49,7 @@ def test_a_model_that_cannot_be_trained_is_refused_however_the_method_is_spelled
     assert result.exit_code == 2 and "prediction" in result.stderr
 
 
-def test_what_a_method_notes_is_a_warning_for_people_and_for_programs(tiny, tmp_path):
+def test_what_a_method_warns_of_is_a_warning_for_people_and_for_programs(tiny, tmp_path):
     out = tmp_path / "out.safetensors"
     result = erase(tiny, out, "-m", "fdiv:jeffreys", "--json")
     assert result.exit_code == 0, result.stderr

@@ -104,6 +104,7 @@ def as_report(erasure: "Erasure", output: str) -> dict[str, Any]:
         "erases": erasure.erases,
         "facts": dict(erasure.facts),
         "warnings": warnings(erasure),
+        "notes": list(erasure.notes),
     }
 
 
@@ -126,7 +127,7 @@ def summary(erasure: "Erasure") -> list[str]:
             f"leak {held.leak:.1e} (stored {held.stored:.1e}), coverage {held.coverage:.1%}, "
             f"room {held.room:.1%}"
         )
-    lines += _figures(erasure.facts)
+    lines += [*_figures(erasure.facts), *erasure.notes]
     noted = erasure.request.notes  # said before
     late = [warning for warning in warnings(erasure) if warning not in noted]
     return [*lines, *(f"warning: {warning}" for warning in late)]
@@ -143,7 +144,7 @@ def _figures(facts: Mapping[str, Any]) -> list[str]:
 
 def warnings(erasure: "Erasure") -> list[str]:
     """What was understood otherwise than written, and what is likely to disappoint."""
-    found, held = [*erasure.request.notes, *erasure.notes], erasure.effect.protection
+    found, held = [*erasure.request.notes, *erasure.warnings], erasure.effect.protection
     if held and held.room < LITTLE_ROOM:
         more = _more_room(erasure.options.guarded_by)
         found.append(

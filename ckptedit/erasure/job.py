@@ -41,7 +41,7 @@ class Erasure:
     gram:    [d, d], mean of e eᵀ over what the weights read of prompts that name the targets
     threads: that the training computed with; the bytes depend on it
     scale:   that the change was multiplied by, to meet `min_erase` and `max_drift`
-    facts, erases, notes: as in `Solution`
+    facts, erases, warnings, notes: as in `Solution`
     original: digest of the tensor data that all of it was computed from, if that is not the parent
     path, sha256: what was written, and the digest of its tensor data; None if nothing was
     """
@@ -56,6 +56,7 @@ class Erasure:
     scale: float = 1.0
     facts: Mapping[str, Any] = field(default_factory=dict)
     erases: bool = True
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     original: str | None = None
     path: Path | None = None
@@ -195,5 +196,6 @@ def _report(
         scale=scale,
         facts=solution.facts,
         erases=solution.erases,
+        warnings=solution.warnings,
         notes=solution.notes,
     )

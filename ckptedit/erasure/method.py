@@ -22,13 +22,15 @@ class Solution:
     directions: Q [d, k] that they were confined to, if any
     facts:      figures of the method's own, what -> target -> name -> number, for the report
     erases:     whether the targets are gone, and later edits must keep them so
-    notes:      what the user should know of it, a sentence each
+    warnings:   what is likely to disappoint the user, a sentence each
+    notes:      what else the user may want to know, a sentence each
     """
 
     edits: Edits
     directions: Tensor | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     erases: bool = True
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -130,8 +130,7 @@ class Options:
                 f"{self.method} is a closed form: guards restrain a training, and nothing is "
                 f"trained here; leave out --guard, or name what is trained: --list-methods"
             )
-        for owner in self.owners:
-            self.make(owner)
+        self._check_room({owner: self.make(owner) for owner in self.owners})
         for owner in self.params:
             if owner not in self.owners:
                 raise BadParam(f"there are parameters for {owner!r}, which is not in use")
@@ -146,6 +145,16 @@ class Options:
                     f"{name} scales the change of a closed form, and {self.method} is trained; "
                     f"leave it out, or name a closed form: --list-methods"
                 )
+
+    def _check_room(self, made: Mapping[str, Any]) -> None:
+        """Raises BadParam for a mask of single entries beside a guard of few directions."""
+        masking = [owner for owner, each in made.items() if getattr(each, "masks", False)]
+        narrow = [owner for owner, each in made.items() if getattr(each, "narrow", False)]
+        if masking and narrow:
+            raise BadParam(
+                f"{masking[0]} lets single weights move, and {narrow[0]} a few directions of whole "
+                f"rows: nothing can do both; leave out one of them, or mask whole rows"
+            )
 
     def _check_init(self) -> None:
         if self.init is None:

@@ -85,8 +85,13 @@ def train(
             raise BadParam(f"{error} at step {step + 1}; is lr {lr:g} too high?") from None
         memory.keep(partial(training.state, step + 1), last=step + 1 == steps)
     edits = {name: part.change() for name, part in parts.items()}
-    notes = [note for stage in training.stages for note in stage.notes()]
-    return Solution(edits, allowed, objective.facts(), notes=tuple(notes))
+    return Solution(
+        edits,
+        allowed,
+        objective.facts(),
+        warnings=tuple(each for stage in training.stages for each in stage.warnings()),
+        notes=tuple(each for stage in training.stages for each in stage.notes()),
+    )
 
 
 class Training:

@@ -69,11 +69,13 @@ class Setting(Reading):
 class Stage:
     """What an objective and a guard have in common: they look on while a training goes its way.
 
-    asks: what of a Setting it calls in `start`, "general" or what it asks `moments` for, so that a
-          plan of the work can be shown
+    asks:  what of a Setting it calls in `start`, "general" or what it asks `moments` for, so that a
+           plan of the work can be shown
+    masks: whether it masks single entries in most rows of W, so that a few directions leave none
     """
 
     asks: tuple[str | Want, ...] = ()
+    masks: bool = False
 
     def mask(self) -> Mapping[str, Tensor] | None:
         """Which entries of which weights may move: name -> bool [out, d]; None: all of all.
@@ -88,8 +90,12 @@ class Stage:
     def after_step(self) -> None:
         """The weights have moved and may be changed."""
 
+    def warnings(self) -> Sequence[str]:
+        """What is likely to disappoint the user, after the last step, a sentence each."""
+        return ()
+
     def notes(self) -> Sequence[str]:
-        """What the user should know of it after the last step, a sentence each."""
+        """What else the user may want to know by then, a sentence each."""
         return ()
 
     def state(self) -> dict[str, Tensor]:

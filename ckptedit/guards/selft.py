@@ -46,7 +46,8 @@ class SelFT(Guard):
         points: Annotated[int, Within("[1, inf)"), "of ways to pictures, that are scored on"] = 48,
     ) -> None:
         self.top, self.by, self.points = top, by, points
-        self.masks: dict[str, Tensor] | None = None
+        self.masks = by == "entry" and top < 1
+        self.chosen: dict[str, Tensor] | None = None
         if top == 1:
             self.asks = ()  # nothing is scored
 
@@ -60,13 +61,13 @@ class SelFT(Guard):
         chosen = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
         chosen[flat.topk(max(1, round(self.top * len(flat)))).indices] = True
         parts = chosen.split([score.numel() for score in scores.values()])
-        self.masks = {
+        self.chosen = {
             name: part.view_as(scores[name]).expand_as(setting.weights[name])
             for name, part in zip(scores, parts, strict=True)
         }
 
     def mask(self) -> Mapping[str, Tensor] | None:
-        return self.masks
+        return self.chosen
 
     def _scores(self, setting: Setting) -> dict[str, Tensor]:
         """name -> |θ · ∇ℓ| [out, d]"""

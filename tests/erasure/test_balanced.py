@@ -89,9 +89,9 @@ def test_the_order_of_the_targets_changes_no_bit(encoder):
 
 
 def test_a_share_that_cannot_be_reached_is_told(encoder):
-    assert not solved(encoder, tau_v=0.5, cap=1e6).notes
-    notes = solved(encoder, tau_v=0.5, cap=1e-3).notes
-    assert len(notes) == 2 and "'hokusai' is left in the values, not the 50% asked for" in notes[0]
+    assert not solved(encoder, tau_v=0.5, cap=1e6).warnings
+    short = solved(encoder, tau_v=0.5, cap=1e-3).warnings
+    assert len(short) == 2 and "'hokusai' is left in the values, not the 50% asked for" in short[0]
 
 
 def test_the_words_moved_most_are_held_when_they_are_mined(encoder):

@@ -263,7 +263,7 @@ def test_each_target_has_a_multiplier_and_what_it_lacks_is_said_by_name(kind):
     objective.multipliers.violations = torch.tensor([[0.04], [-1.0], [0.5]], dtype=torch.float64)
     facts = objective.facts()["multiplier"]
     assert facts["c"] == {"lambda": 0.3, "violation": 0.5, "slackness": 0.15}
-    (note,) = objective.notes()
+    (note,) = objective.warnings()
     assert note.startswith("c: its constraint is violated by 50%") and objective.bound_of in note
 
 
@@ -274,7 +274,7 @@ def test_a_target_without_pictures_is_reported_too(kind):
     dict(objective.terms(torch.Generator().manual_seed(0)))
     objective.after_step()
     assert list(objective.facts()["multiplier"]) == ["a", "b", "c"]
-    assert any(note.startswith("c: no step looked at") for note in objective.notes())
+    assert any(note.startswith("c: no step looked at") for note in objective.warnings())
 
 
 @pytest.mark.parametrize("kind", [RU, FU, LU])
@@ -293,7 +293,7 @@ def test_an_interruption_keeps_multipliers_and_what_they_have_seen(kind):
 def test_a_constraint_that_no_batch_has_seen_is_not_said_to_hold():
     objective = RU()
     objective.start(setting(Toy()))
-    assert objective.notes() == [
+    assert objective.warnings() == [
         "target 1: no step looked at its constraint; train longer, on more pictures"
     ]
 

@@ -198,11 +198,11 @@ def ran(name, steps=2, **params):
 )
 def test_a_divergence_that_weighs_all_alike_is_told_to_be_kl(name, params, warned):
     objective = ran(name, **params)
-    found = " ".join(objective.notes())
+    found = " ".join(objective.warnings())
     assert ("numerically KL" in found) == warned
     again = ran(name, steps=0, **params)
     again.restore(objective.state())
-    assert list(again.notes()) == list(objective.notes())
+    assert list(again.warnings()) == list(objective.warnings())
 
 
 def test_the_gradient_is_the_weight_of_each_sample_times_that_of_the_mean_square():

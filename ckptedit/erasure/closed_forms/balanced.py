@@ -116,8 +116,8 @@ class Balanced(Method):
             for role, each in found.items()
             for name, weight in parts[role].items()
         }
-        notes = [n for role in found for n in unreached(role, asked[role], found[role])]
-        return Solution(edits, notes=tuple(notes))
+        short = [each for role in found for each in unreached(role, asked[role], found[role])]
+        return Solution(edits, warnings=tuple(short))
 
     def _asked(self, request: Request, role: str) -> dict[Target, float]:
         """The residual of each target that these weights are to move."""

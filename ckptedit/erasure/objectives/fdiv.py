@@ -76,7 +76,7 @@ class FDiv(Objective):
             self.weights.append(self.divergence.weight(gaps / self.scale.unit(gaps, t)))
             self.scale.observe(gaps, t)
 
-    def notes(self) -> Sequence[str]:
+    def warnings(self) -> Sequence[str]:
         if self.plain or not self.weights:
             return ()
         ends = torch.tensor([0.05, 0.95], dtype=torch.float64)

@@ -98,7 +98,7 @@ class Constrained(Objective):
         which is 0 at an optimum."""
         return {"multiplier": dict(zip(self._names(), self._figures(), strict=True))}
 
-    def notes(self) -> Sequence[str]:
+    def warnings(self) -> Sequence[str]:
         found = zip(self._names(), self.multipliers.violations.flatten().tolist(), strict=True)
         return [self._lacks(name, left) for name, left in found if not left <= TOLERATED]
 

@@ -23,12 +23,10 @@ class Objective(Stage):
     interruption is in `state`.
 
     roles: what it can edit, as `Method.roles`
-    masks: whether it masks most rows of W, so that a few directions leave them no room
     rule:  how its terms' gradients are combined; None: they are added up
     """
 
     roles: ClassVar[tuple[str, ...]] = ("kv", "k", "v")
-    masks: ClassVar[bool] = False
     rule: Rule | None = None
 
     def start(self, setting: Setting) -> None:

@@ -43,6 +43,7 @@ class SalUn(Objective):
         scored: Annotated[int, Within("[1, inf)"), "moments that the saliency sums over"] = 128,
     ) -> None:
         self.share, self.retain, self.scored = share, retain, scored
+        self.masks = share < 1
 
     def start(self, setting: Setting) -> None:
         self.setting = setting

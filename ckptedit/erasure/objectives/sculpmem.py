@@ -60,6 +60,7 @@ class SculpMem(Objective):
         ] = 0.25,
     ) -> None:
         self.density = density
+        self.masks = density < 1
         self.warmup = warmup
         self.every = every
         self.turnover = turnover
