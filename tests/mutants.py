@@ -233,8 +233,8 @@ MUTANTS = (
     Mutant(
         "averaged copies keep the concept",
         "erasure/job.py",
-        "edits = job.weights.with_copies(solution.edits)",
-        "edits = solution.edits",
+        "edits = job.weights.with_copies(edits)",
+        "edits = dict(edits)",
         ERASE,
     ),
     Mutant(
