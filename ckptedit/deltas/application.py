@@ -10,8 +10,8 @@ from ckptedit.deltas.entry import total
 from ckptedit.deltas.fit import Fit, averaged, fit, how_far, require_fit, some
 from ckptedit.deltas.foreign import open_foreign, require_whole
 from ckptedit.deltas.lineage import NOT_IN, Standing, standing_of
-from ckptedit.errors import BadParam
-from ckptedit.files import Checkpoint, require_weights
+from ckptedit.errors import BadParam, DoesNotFit
+from ckptedit.files import Checkpoint, escape, require_weights
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,11 @@ def plan(
     require_whole(base)
     opened = open_for(base, delta)
     standing = standing_of(base.ledger, opened)
+    if reverse and (name := opened.one_way):
+        raise DoesNotFit(
+            f"{opened.label} cannot be taken out: its change of {escape(name)} depends on the "
+            "weight that it was applied to; `ckptedit import` makes a delta of it that can be"
+        )
     found = fit(base, opened, strength=strength, reverse=reverse, standing=standing)
     require_fit(found, base, opened, fuzz=fuzz, standing=standing)
     return Application(base, opened, strength, reverse, found, standing)

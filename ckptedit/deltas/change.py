@@ -66,11 +66,15 @@ class Dense:
 
 @dataclass(frozen=True)
 class Replacement:
-    """The stored bytes before and after: [nbytes] each. For what no sum can restore bit for bit."""
+    """The stored bytes before and after: [nbytes] each. For what no sum can restore bit for bit.
+
+    wanted: [n] the numbers that new was rounded from, if it was
+    """
 
     old: Bytes
     new: Bytes
     dtype: str
+    wanted: NDArray[Any] | None = None
 
     def stretch(self, start: int, stop: int) -> Float64:
         """Raises BadParam if the tensor is not of floats: those are replaced whole, or not."""
@@ -81,7 +85,7 @@ class Replacement:
             decode(raw[start * width : stop * width], self.dtype).astype(np.float64)
             for raw in (self.old, self.new)
         )
-        return new - old
+        return (new if self.wanted is None else self.wanted[start:stop].astype(np.float64)) - old
 
 
 def compact(up: NDArray[Any], down: NDArray[Any]) -> LowRank | Dense:

@@ -50,6 +50,11 @@ class Delta:
         return found if isinstance(found, str) else None
 
     @property
+    def one_way(self) -> str | None:
+        """A tensor whose change depends on the weight that it is applied to, if there is one."""
+        return None
+
+    @property
     def ledger(self) -> list[dict[str, Any]]:
         """What was done between base and result, oldest first."""
         return self.checkpoint.ledger

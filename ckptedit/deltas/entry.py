@@ -21,6 +21,7 @@ class Entry:
     """One changed tensor.
 
     key:    what its tensors in the delta file begin with
+    form:   a Form; of a file of another tool, the kind of its change
     dtype, shape: as the base stores it
     base, result: sha256 of its bytes before and after; None in a file of another tool
     off:    entries that applying leaves other than in the checkpoint the delta was made from, and
@@ -31,7 +32,7 @@ class Entry:
     """
 
     key: str
-    form: Form
+    form: str
     dtype: str
     shape: tuple[int, ...]
     base: str | None = None

@@ -1,70 +1,158 @@
-"""LoRA and `.diff` files of other tools, as deltas of a base that their keys fit."""
+"""Files of other tools as deltas of a base: LoRA, LoHa, LoKr, DoRA, differences, new values.
 
-import re
-from dataclasses import replace
+What a key's end says is in `parts.py`, what a module is called in `addresses.py`, and what its
+parts make in `kinds/`. Every part is checked when the file is opened; whatever is not understood,
+or fits no module of the base, is refused by name.
+"""
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ckptedit.deltas.addresses import Addresses
+from ckptedit.deltas.change import Change
 from ckptedit.deltas.delta import Delta, is_delta
-from ckptedit.deltas.entry import Entry, lora_fits
-from ckptedit.deltas.keys import BIAS, WEIGHT, generic, naming
+from ckptedit.deltas.entry import Entry
+from ckptedit.deltas.keys import BIAS, WEIGHT
+from ckptedit.deltas.kinds import KINDS, MAGNITUDES, Kind, Parts, by_column, decomposed, fits
+from ckptedit.deltas.parts import OF_BIASES, holds_factors, part_of
+from ckptedit.deltas.peft_config import alphas
+from ckptedit.deltas.rows import BaseRows, Piece, Place, Stacked
 from ckptedit.errors import BadCheckpoint, DoesNotFit, Incompatible
 from ckptedit.files import Checkpoint, escape, require_weights
 from ckptedit.files.bounded import parse_json
 from ckptedit.files.dtypes import FLOATS, NATIVE
 
-PARTS = (".lora_up.weight", ".lora_down.weight", ".alpha", ".diff", ".diff_b")  # ends of keys
 NUMBERS = FLOATS | (NATIVE.keys() - {"BOOL", "C64"})  # dtypes that a scale may have
 EXPORT = "ckptedit.export"  # in the metadata of a file by `export`
+KNOWN = "lora_up and lora_down or lora_A and lora_B, hada_*, lokr_*, dora_scale, diff, set_weight"
 
-# in names of low-rank factors and differences, of any tool
-FACTORS = re.compile(
-    r"\.(?:lora_(?:up|down|mid|A|B)|lora\.(?:up|down))(?:\.|$)"
-    r"|\.(?:hada_w[0-9]_[ab]|lokr_w[0-9](?:_[ab])?|dora_scale|oft_blocks|diff|diff_b)$"
-)
+
+@dataclass(frozen=True)
+class Module:
+    """The change of a module, checked. name: as the file has it"""
+
+    name: str
+    kind: Kind
+    parts: Parts
+    weight: BaseRows
+
+    @property
+    def key(self) -> str:
+        """What its keys begin with; of a difference, the whole key."""
+        keys = self.parts.keys
+        return keys.get("diff") or keys.get("diff_b") or self.name
+
+    def change(self) -> Change:
+        return self.kind.change(self.parts, self.weight)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rows start to stop of a tensor of the base are a module's rows from `first` on."""
+
+    start: int
+    stop: int
+    module: Module
+    first: int
+
+
+class ForeignDelta(Delta):
+    """A file of another tool, for one base. Changes are read when asked for."""
+
+    def __init__(self, checkpoint: Checkpoint, base: Checkpoint, modules: list[Module]) -> None:
+        """Raises BadCheckpoint if two modules change the same rows."""
+        self.base = base
+        self.runs: dict[str, list[Run]] = defaultdict(list)
+        for module in modules:
+            first = 0
+            for place in module.weight.places:
+                run = Run(place.start, place.stop, module, first)
+                self.runs[place.name].append(run)
+                first += place.stop - place.start
+        digests = exported_from(checkpoint)
+        super().__init__(
+            checkpoint, {name: self._entry(name, digests, checkpoint) for name in self.runs}
+        )
+
+    def _entry(self, name: str, digests: Mapping[str, str], file: Checkpoint) -> Entry:
+        runs = sorted(self.runs[name], key=lambda run: run.start)
+        if any(run.stop > after.start for run, after in pairwise(runs)):
+            raise BadCheckpoint(f"{file.label} has two changes of {escape(name)}")
+        keys = [run.module.key for run in runs]
+        made_from = {digests.get(key) for key in keys}
+        info = self.base[name]
+        return Entry(
+            key=keys[0],
+            form=runs[0].module.kind.name,
+            dtype=info.dtype,
+            shape=info.shape,
+            base=made_from.pop() if len(made_from) == 1 else None,
+        )
+
+    @property
+    def one_way(self) -> str | None:
+        runs = ((name, run) for name, runs in self.runs.items() for run in runs)
+        return next((name for name, run in runs if run.module.kind.one_way), None)
+
+    def spelled_like(self, base: Checkpoint) -> "ForeignDelta":
+        return self  # it was opened for its base
+
+    def change(self, name: str) -> Change:
+        """The change of one tensor of the base. Raises BadCheckpoint if it holds NaN or Inf."""
+        runs = self.runs[name]
+        if runs[0].module.weight.whole == name:
+            return runs[0].module.change()
+        pieces = [Piece(run.start, run.stop, run.module.change(), run.first) for run in runs]
+        return Stacked(pieces, runs[0].module.weight.width)
 
 
 def require_whole(base: Checkpoint) -> None:
     """Raises Incompatible if what should be a checkpoint is a delta, a LoRA, or one like it."""
-    if is_delta(base) or any(FACTORS.search(name) for name in base):
+    if is_delta(base) or holds_factors(base):
         raise Incompatible(
             f"{base.label} is a delta or LoRA, and BASE must be a checkpoint: averaging factors is "
             "not averaging what they do; name the checkpoint first, and this file as an edit"
         )
 
 
-def open_foreign(checkpoint: Checkpoint, base: Checkpoint) -> Delta:
-    """A delta from kohya's LoRA keys, or LyCORIS' `.diff`, for the tensors of a base.
+def open_foreign(checkpoint: Checkpoint, base: Checkpoint) -> ForeignDelta:
+    """A delta from a file of another tool, for the tensors of a base.
 
-    Raises BadCheckpoint if it holds anything else, and DoesNotFit if a module is not the base's.
+    Raises BadCheckpoint if it holds anything that is not understood, and DoesNotFit if a module is
+    not the base's, or has another shape.
     """
     require_weights(checkpoint)
-    names = modules(base)
-    made_from = exported_from(checkpoint)
-    found: dict[tuple[str, str], set[str]] = {}
-    for key in checkpoint:
-        suffix = next((s for s in PARTS if key.endswith(s)), None)
-        if suffix is None:
-            raise BadCheckpoint(
-                f"{checkpoint.label} is no delta, and no LoRA that can be applied: its tensor "
-                f"{escape(key)} is of no kind known here (lora_up and lora_down, diff, diff_b)"
-            )
-        kind = BIAS if suffix == ".diff_b" else WEIGHT
-        found.setdefault((key.removesuffix(suffix), kind), set()).add(suffix)
-    strange = [module for module, kind in found if module not in names]
+    found = dict(_grouped(checkpoint))
+    if len(found) >= len(base) and not holds_factors(checkpoint):
+        raise BadCheckpoint(
+            f"{checkpoint.label} is no delta, but a whole checkpoint: `ckptedit diff BASE EDITED "
+            "-o` makes a delta of it"
+        )
+    addresses = Addresses(base)
+    places = {group: addresses.find(group[0], bias=group[1]) for group in found}
+    strange = [module for (module, _), where in places.items() if where is None]
     if strange:
         raise DoesNotFit(
             f"{checkpoint.label} does not fit {base.label}: {len(strange)} of {len(found)} modules "
             f"have no weight there, such as {escape(strange[0])}"
         )
-    entries: dict[str, Entry] = {}
-    for (module, kind), parts in found.items():
-        name = names[module].removesuffix(WEIGHT) + kind
-        if name not in base:
-            raise DoesNotFit(f"{checkpoint.label} does not fit {base.label}: {escape(name)} is new")
-        if name in entries:
-            raise BadCheckpoint(f"{checkpoint.label} has two changes of {escape(name)}")
-        entry = _entry(checkpoint, base, name, module, parts)
-        entries[name] = replace(entry, base=made_from.get(entry.key))
-    return Delta(checkpoint, entries)
+    scales = alphas(checkpoint)
+    modules = []
+    for (module, bias), keys in found.items():
+        where = places[module, bias]
+        assert where is not None
+        parts = Parts(checkpoint, keys, scales(module))
+        modules.append(_module(base, module, parts, where))
+    return ForeignDelta(checkpoint, base, modules)
+
+
+def holds_values_of(base: Checkpoint, edit: Checkpoint) -> bool:
+    """Whether all tensors of a file are new values of modules of a base, in whatever spelling."""
+    addresses = Addresses(base)
+    groups = ((module, part in OF_BIASES) for module, part in map(_value_of, edit))
+    return all(addresses.find(module, bias=bias) for module, bias in groups)
 
 
 def exported_from(checkpoint: Checkpoint) -> dict[str, str]:
@@ -79,38 +167,78 @@ def exported_from(checkpoint: Checkpoint) -> dict[str, str]:
     return found
 
 
-def modules(base: Checkpoint) -> dict[str, str]:
-    """The key of each module -> its weight in the base."""
-    ours = naming(base)
-    weights = [name for name in base if name.endswith(WEIGHT)]
-    known = {generic(name).removesuffix(WEIGHT): name for name in weights}
-    return known | {ours.module(name): name for name in weights}
+Group = tuple[str, bool]  # a module, and whether it is its bias that changes
 
 
-def _entry(
-    checkpoint: Checkpoint, base: Checkpoint, name: str, module: str, parts: set[str]
-) -> Entry:
-    """The change of one tensor, every part of it checked. parts: what its keys end with"""
-    info = base[name]
-    where = f"{checkpoint.label}: the change of {escape(name)}"
-    for suffix in parts:
-        dtype = checkpoint[module + suffix].dtype
-        if dtype not in (NUMBERS if suffix == ".alpha" else FLOATS):
-            raise BadCheckpoint(f"{where} has a part of {dtype}, {escape(module + suffix)}")
-    if dense := parts & {".diff", ".diff_b"}:
-        if parts & {".lora_up.weight", ".lora_down.weight"}:
-            raise BadCheckpoint(f"{where} is both a difference and factors: it must be one of them")
-        key = module + dense.pop()  # an alpha beside it scales nothing in the user interfaces
-        if checkpoint[key].shape != info.shape:
-            raise DoesNotFit(f"{where} is {list(checkpoint[key].shape)}, not {list(info.shape)}")
-        return Entry(key, "diff", info.dtype, info.shape)
-    up, down = (checkpoint.get(f"{module}.lora_{part}.weight") for part in ("up", "down"))
-    if up is None or down is None:
-        raise BadCheckpoint(f"{where} lacks one of its two factors")
-    if not lora_fits(up.shape, down.shape, info.shape):
-        raise DoesNotFit(f"{where} is {list(up.shape)} times {list(down.shape)}, "
-                         f"not {list(info.shape)}")  # fmt: skip
-    if ".alpha" in parts and checkpoint[f"{module}.alpha"].numel != 1:
-        shape = list(checkpoint[f"{module}.alpha"].shape)
+def _grouped(checkpoint: Checkpoint) -> Iterator[tuple[Group, dict[str, str]]]:
+    """Module by module, part -> key. A file without any factors is one of new values."""
+    of_factors = holds_factors(checkpoint)
+    found: dict[Group, dict[str, str]] = defaultdict(dict)
+    for key in checkpoint:
+        module, part = (part_of(key) if of_factors else _value_of(key)) or ("", "")
+        if not part:
+            raise BadCheckpoint(
+                f"{checkpoint.label} is no delta, and no LoRA that can be applied: its tensor "
+                f"{escape(key)} is of no kind known here ({KNOWN})"
+            )
+        parts = found[module, part in OF_BIASES]
+        if part in parts:
+            raise BadCheckpoint(
+                f"{checkpoint.label} has the same part of {escape(module)} twice, as "
+                f"{escape(parts[part])} and {escape(key)}"
+            )
+        parts[part] = key
+    for group, parts in list(found.items()):
+        if parts.keys() == {"alpha"} and (group[0], True) in found:
+            del found[group]  # of a difference of a bias, which it does not scale
+    yield from found.items()
+
+
+def _value_of(key: str) -> tuple[str, str]:
+    """A tensor of a partial checkpoint: the module, and which of its tensors has new values."""
+    if key.endswith(BIAS):
+        return key.removesuffix(BIAS), "set_b"
+    return key.removesuffix(WEIGHT), "set"
+
+
+def _module(base: Checkpoint, module: str, parts: Parts, places: tuple[Place, ...]) -> Module:
+    """A change of a module, every part of it checked."""
+    weight = BaseRows(base, places)
+    where = f"{parts.file.label}: the change of {escape(module)}"
+    kind = _kind(parts, where)
+    for part, key in parts.keys.items():
+        dtype = parts.file[key].dtype
+        if dtype not in (NUMBERS if part == "alpha" else FLOATS):
+            raise BadCheckpoint(f"{where} has a part of {dtype}, {escape(key)}")
+    if "alpha" in parts and parts.file[parts.keys["alpha"]].numel != 1:
+        shape = list(parts.shape("alpha"))
         raise BadCheckpoint(f"{where} has an alpha {shape}: it must be a single number")
-    return Entry(module, "lora", info.dtype, info.shape)
+    made = kind.shape(parts)
+    shapes = ", ".join(f"{escape(k.removeprefix(module))} {list(parts.file[k].shape)}"
+                       for part, k in parts.keys.items() if part != "alpha")  # fmt: skip
+    if made is None:
+        raise BadCheckpoint(f"{where} has parts that do not go together as a {kind.name}: {shapes}")
+    if not fits(made, weight.shape):
+        raise DoesNotFit(
+            f"{where} is {list(made)}, not {list(weight.shape)} as {base.label} has it: {shapes}"
+        )
+    if kind.parts & MAGNITUDES and by_column(parts, weight.shape) is None:
+        raise DoesNotFit(
+            f"{where} has a magnitude that is none of {list(weight.shape)}, neither of its rows "
+            f"nor of its columns: {shapes}"
+        )
+    return Module(module, kind, parts, weight)
+
+
+def _kind(parts: Parts, where: str) -> Kind:
+    """The kind that all parts belong to."""
+    held = parts.keys.keys() - {"alpha"} - MAGNITUDES
+    kinds = [kind for kind in KINDS if held & kind.parts]
+    if len(kinds) > 1:
+        both = " and ".join(kind.name for kind in kinds)
+        raise BadCheckpoint(f"{where} is both {both}: it must be one of them")
+    magnitudes = parts.keys.keys() & MAGNITUDES
+    if not kinds or len(magnitudes) > 1 or (magnitudes and not kinds[0].decomposes):
+        keys = ", ".join(map(escape, parts.keys.values()))
+        raise BadCheckpoint(f"{where} is of no kind known here: {keys}")
+    return decomposed(kinds[0]) if magnitudes else kinds[0]

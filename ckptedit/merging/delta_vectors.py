@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ckptedit.deltas import Delta, is_delta
 from ckptedit.deltas.application import open_for
 from ckptedit.deltas.fit import fit, some
-from ckptedit.deltas.foreign import PARTS, open_foreign
+from ckptedit.deltas.foreign import holds_values_of, open_foreign
+from ckptedit.deltas.parts import holds_factors
 from ckptedit.errors import Incompatible
 from ckptedit.families import is_index, spelled_like
 from ckptedit.files import Checkpoint, escape
@@ -88,18 +89,16 @@ class DeltaVectors:
 
 
 def open_vectors(edit: Checkpoint | Delta, base: Checkpoint) -> TaskVectors:
-    """The task vectors of an edit: a delta, a LoRA of another tool, or a checkpoint.
+    """The task vectors of an edit: a delta, a file of another tool, or a checkpoint or part of one.
 
     The last may spell its tensors otherwise than the base. Raises BadCheckpoint if a delta is
     inconsistent.
     """
     if isinstance(edit, Delta) or is_delta(edit):
         return DeltaVectors(open_for(base, edit))
-    if edit and not any(name in base for name in edit) and is_lora(edit):
+    if holds_factors(edit):
         return DeltaVectors(open_foreign(edit, base))
-    return CheckpointVectors(spelled_like(edit, base))
-
-
-def is_lora(checkpoint: Checkpoint) -> bool:
-    """Whether all tensors have the names of low-rank factors or differences."""
-    return all(name.endswith(PARTS) for name in checkpoint)
+    view = spelled_like(edit, base)
+    if not any(name in base for name in view) and holds_values_of(base, edit):  # of packed ones
+        return DeltaVectors(open_foreign(edit, base))
+    return CheckpointVectors(view)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from ckptedit.deltas import apply, plan, write_delta
-from ckptedit.deltas.foreign import PARTS, require_whole
+from ckptedit.deltas.foreign import require_whole
+from ckptedit.deltas.parts import ENDS as PARTS
 from ckptedit.errors import BadCheckpoint, CkptError, Incompatible
 from ckptedit.families import average_name
 from ckptedit.files import Checkpoint, Spec, pack_header, write, write_edited
@@ -49,15 +50,28 @@ def test_an_alpha_beside_a_difference_scales_nothing(make, tmp_path):
 
 
 ODD = [
-    ({DIFF: np.zeros((OUT, IN), np.float32)}, "both a difference and factors"),
+    ({DIFF: np.zeros((OUT, IN), np.float32)}, "both lora and diff: it must be one of them"),
     ({ALPHA: np.ones(2, np.float32)}, r"alpha \[2\]: it must be a single number"),
     ({ALPHA: np.ones(0, np.float32)}, r"alpha \[0\]"),
     ({ALPHA: np.array(True)}, "a part of BOOL"),
     ({UP: np.ones((OUT, 2), np.int32)}, "a part of I32"),
-    ({UP: np.ones((OUT, 3), np.float32)}, "times"),
-    ({UP: np.ones((OUT, 0), np.float32), DOWN: np.ones((0, IN), np.float32)}, "times"),
-    ({f"{MODULE}.lora_mid.weight": np.ones((2, 2), np.float32)}, "of no kind known here"),
-    ({f"{MODULE}.dora_scale": np.ones((2, 2), np.float32)}, "of no kind known here"),
+    ({UP: np.ones((OUT, 3), np.float32)}, "do not go together as a lora"),
+    ({UP: np.ones((OUT, 0), np.float32), DOWN: np.ones((0, IN), np.float32)}, "do not go together"),
+    ({UP: np.ones((OUT - 1, 2), np.float32)}, r"is \[127, 256\], not \[128, 256\] as"),
+    ({f"{MODULE}.lora_mid.weight": np.ones((3, 2), np.float32)}, "do not go together as a lora"),
+    ({f"{MODULE}.dora_scale": np.ones((2, 2), np.float32)}, "neither of its rows nor of its col"),
+    ({f"{MODULE}.lora_magnitude_vector": np.ones(2, np.float32)}, "neither of its rows"),
+    (
+        {
+            f"{MODULE}.dora_scale": np.ones((OUT, 1), np.float32),
+            f"{MODULE}.lora_magnitude_vector": np.ones(OUT, np.float32),
+        },
+        "of no kind known here",
+    ),
+    ({f"{MODULE}.lora_B.weight": np.ones((OUT, 2), np.float32)}, "has the same part of .* twice"),
+    ({f"{MODULE}.oft_blocks": np.ones((2, 2), np.float32)}, "oft_blocks is of no kind known here"),
+    ({f"{MODULE}.lora_B.bias": np.ones(OUT, np.float32)}, r"lora_B.bias is of no kind known here"),
+    ({f"{MODULE}.hada_w1_a": np.ones((2, 2), np.float32)}, "both lora and loha"),
     ({"lora_unet_nothing.alpha": np.array(1, np.float32)}, "have no weight there"),
 ]
 
