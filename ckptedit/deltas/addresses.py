@@ -7,17 +7,18 @@ elsewhere. Tables of architectures without a family: `packings.py`.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ckptedit.deltas.keys import BIAS, WEIGHT
 from ckptedit.deltas.packings import packings
 from ckptedit.deltas.rows import Place
 from ckptedit.errors import BadCheckpoint
 from ckptedit.families import Family, detect
+from ckptedit.families.detect import HasShape
 from ckptedit.families.names import translate, unet_table
-from ckptedit.families.spelling import SECOND, common_names, vae_sizes
+from ckptedit.families.spelling import common_names, vae_sizes
 from ckptedit.families.stored import OPEN_CLIP, OPEN_CLIP_ENDS
-from ckptedit.files import Checkpoint, escape
+from ckptedit.files import escape
 
 STARTS = {  # what a name begins with -> the component that it is of; "": what follows says it
     "base_model.model.": "",
@@ -62,13 +63,14 @@ def plain(module: str) -> str:
             rest = re.sub(f"{old}$", new, rest)
     elif rest.endswith("_to_out"):  # the processors of diffusers' attention left out the 0
         rest += "_0"
+    rest = re.sub("^text_conditioner_", "llm_adapter_", rest)  # Anima's, in a folder of its own
     return f"{component or 'denoiser'}/{rest}"
 
 
 class Addresses:
-    """The modules of a base."""
+    """The modules of a base: a checkpoint, or its header."""
 
-    def __init__(self, base: Checkpoint) -> None:
+    def __init__(self, base: Mapping[str, HasShape]) -> None:
         self.base = base
         self._places: dict[str, tuple[Place, ...] | None] = {}  # None: it may mean two weights
         for module, places in self._all():
@@ -86,7 +88,8 @@ class Addresses:
             return None
         places = self._places[form]
         if places is None:
-            raise BadCheckpoint(f"{self.base.label} has two weights that {escape(module)} may mean")
+            label = getattr(self.base, "label", "the base")
+            raise BadCheckpoint(f"{label} has two weights that {escape(module)} may mean")
         if bias:
             places = tuple(place._replace(name=bias_of(place.name)) for place in places)
         return places if all(place.name in self.base for place in places) else None
@@ -104,6 +107,8 @@ class Addresses:
         try:
             family = detect(self.base)
         except BadCheckpoint:
+            return
+        if family.blocks is None:  # `packings` has its names
             return
         weights = [name for name in self.base if name.endswith(ENDS)]
         table = unet_table(family.blocks)
@@ -161,13 +166,12 @@ def other_names(
             yield module_of(family.unet_prefix + translate(common[len("unet.") :], table)), None
         except BadCheckpoint:  # no part of this architecture
             return
-    for component, prefix in (("text_encoder.", family.text_prefix), ("text_encoder_2.", SECOND)):
-        if common.startswith(component):
-            bare = common.removeprefix(component)
-            if component == "text_encoder." and family.text_layout != "open_clip":
-                yield module_of(f"{prefix}text_model.{bare}"), None
-            else:
-                yield from _open_clip(bare, prefix)
+    for reader in family.readers:
+        start = f"{reader.component}."
+        if common.startswith(start) and reader.layout == "open_clip":
+            yield from _open_clip(common.removeprefix(start), reader.prefix)
+        elif common.startswith(start):
+            yield module_of(f"{reader.prefix}text_model.{common.removeprefix(start)}"), None
 
 
 def _open_clip(name: str, prefix: str) -> Iterator[tuple[str, int | None]]:

@@ -20,9 +20,9 @@ METADATA = "lora_adapter_metadata"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 COMPONENTS = ("unet.", "transformer.", "text_encoder.", "text_encoder_2.", "text_encoder_3.")
 PLAIN = re.compile(r"\^?[\w.-]+\$?")  # patterns that are names; PEFT takes any regular expression
-KINDS = ("LORA", "LOHA")
+KINDS = ("LORA", "LOHA", "LOKR")
 
-Scale = Callable[[int], float]  # of a rank
+Scale = Callable[[int | None], float]  # of a rank; None: of factors that have none
 
 
 def alphas(checkpoint: Checkpoint) -> Callable[[str], Scale | None]:
@@ -67,10 +67,21 @@ def _scale_of(config: Mapping[str, Any], where: str, module: str) -> Scale | Non
             break
     if alpha is None:
         return None
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not isfinite(alpha):
-        raise BadCheckpoint(f"{where}: an alpha is {alpha!r:.40}, not a number")
+    scaled = _number(alpha, f"{where}: an alpha")
     root = its.get("use_rslora") is True
-    return lambda rank: alpha / (sqrt(rank) if root else rank)
+
+    def scale(rank: int | None) -> float:
+        over = float(rank) if rank else _number(its.get("r") or None, f"{where}: r")
+        return scaled / (sqrt(over) if root else over)
+
+    return scale
+
+
+def _number(value: Any, what: str) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not isfinite(value):
+        raise BadCheckpoint(f"{what} is {value!r:.40}, and must be a number")
+    return float(value)
 
 
 def _names(pattern: str, module: str, where: str) -> bool:

@@ -25,12 +25,12 @@ class Parts:
     """What a file has of one module.
 
     keys:  part (a value of ENDS) -> its key in the file
-    alpha: what the factors are scaled by, together with their rank, if no tensor says it; None: 1
+    alpha: of a rank, the scale, if no tensor says it; None: 1
     """
 
     file: Checkpoint
     keys: Mapping[str, str]
-    alpha: Callable[[int], float] | None = None
+    alpha: Callable[[int | None], float] | None = None
 
     def __contains__(self, part: str) -> bool:
         return part in self.keys
@@ -51,9 +51,11 @@ class Parts:
         values = self.values(part)
         return values.reshape(len(values), -1)
 
-    def scale(self, rank: int) -> float:
-        """alpha / rank; 1 where the file has no alpha."""
+    def scale(self, rank: int | None) -> float:
+        """alpha / rank; 1 where the file has no alpha, or no factor has a rank."""
         if "alpha" in self:
+            if rank is None:
+                return 1.0
             return float(self.values("alpha").reshape(())) / rank
         return self.alpha(rank) if self.alpha else 1.0
 

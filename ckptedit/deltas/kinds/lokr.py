@@ -59,10 +59,8 @@ def _shape(parts: Parts) -> Shape | None:
 
 def _change(parts: Parts, weight: BaseRows) -> Kronecker:
     ranks = [parts.shape(part)[0] for part in ("kw1_b", "kw2_b") if part in parts]
-    scale = parts.scale(ranks[0]) if ranks else 1.0
-    small = _values(parts, "kw1")
-    large = _values(parts, "kw2")
-    return Kronecker(small, large, scale)
+    scale = parts.scale(ranks[0] if ranks else None)
+    return Kronecker(_values(parts, "kw1"), _values(parts, "kw2"), scale)
 
 
 def _values(parts: Parts, whole: str) -> NDArray[Any]:
