@@ -40,9 +40,12 @@ class Decomposed:
         old = self.weight.rows(first, last)
         new = self._directed(old, first, last)
         if self.by_column:
-            return new * self._of_columns - old
-        norms = np.linalg.norm(new, axis=1, keepdims=True)
-        return new * _ratio(self.magnitude[first:last, None], norms) - old
+            new *= self._of_columns
+        else:
+            norms = np.linalg.norm(new, axis=1, keepdims=True)
+            new *= _ratio(self.magnitude[first:last, None], norms)
+        new -= old
+        return new
 
     def _directed(self, old: Float64, first: int, last: int) -> Float64:
         width = self.weight.width
@@ -53,11 +56,12 @@ class Decomposed:
         """[width] what each column is multiplied by; a convolution's window counts as one."""
         out, columns = self.weight.shape[0], len(self.magnitude)
         squares = np.zeros(columns)
-        step = max(BLOCK // self.weight.width, 1)
+        step = max(BLOCK // 4 // self.weight.width, 1)
         for first in range(0, out, step):
             last = min(first + step, out)
             new = self._directed(self.weight.rows(first, last), first, last)
-            squares += np.square(new.reshape(last - first, columns, -1)).sum((0, 2))
+            windows = new.reshape(last - first, columns, -1)
+            squares += np.einsum("ocw,ocw->c", windows, windows)
         return np.repeat(_ratio(self.magnitude, np.sqrt(squares)), self.weight.width // columns)
 
 
