@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 def apply(
     base: Base,
     delta: Annotated[
-        str, Argument(metavar="DELTA", help="Delta file; with --fuzz, any LoRA that fits.")
+        str,
+        Argument(
+            metavar="DELTA",
+            help="Delta file; with --fuzz, any LoRA or partial checkpoint that fits.",
+        ),
     ],
     strength: Annotated[
         float, Option("--strength", "-s", metavar="X", help="Factor of the changes.")

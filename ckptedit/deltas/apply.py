@@ -89,7 +89,7 @@ def apply(
 
     base, delta: by name, or open
 
-    delta:    a file by `write_delta`; or, with fuzz, a LoRA whose keys fit the base;
+    delta:    a file by `write_delta`; or, with fuzz, another tool's whose keys fit the base;
               or changes in memory, by the name of the base's tensor
     strength: any finite number; 0 gives the base
     reverse:  subtracts: base is the edited checkpoint, and the one before it comes out
