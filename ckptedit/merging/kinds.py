@@ -8,6 +8,7 @@ from ckptedit.families import detect
 from ckptedit.families.own import prediction_of, zero_snr
 from ckptedit.files import Checkpoint
 
+FIRST = ("input_blocks.0.0.weight", "conv_in.weight")
 SAID = {"epsilon": "the noise", "v_prediction": "a velocity"}
 
 
@@ -15,6 +16,7 @@ def require_one_kind(base: Checkpoint, edits: Iterable[Any]) -> None:
     """Raises Incompatible if a checkpoint among the edits predicts something else than the base.
 
     What neither says, nor its family, is not known, and let through: SD2's files do not say it.
+    Nor does a part of a model without its first convolution, such as the K/V weights of an ESD.
     """
     predicts, ends = _kind(base)
     for edit in edits:
@@ -36,6 +38,8 @@ def require_one_kind(base: Checkpoint, edits: Iterable[Any]) -> None:
 
 def _kind(checkpoint: Checkpoint) -> tuple[str | None, bool]:
     """What it predicts, if that is known; and whether its schedule ends without a signal."""
+    if not any(name.endswith(FIRST) for name in checkpoint):
+        return None, False
     try:
         return prediction_of(checkpoint, detect(checkpoint)), zero_snr(checkpoint)
     except (BadCheckpoint, BadParam):

@@ -59,3 +59,12 @@ def test_what_files_of_sd2_do_not_say_is_let_through(tmp_path: Path) -> None:
     edit = made(tmp_path / "e.safetensors", SD2, "v_pred")
     done = merge(base, edit, tmp_path / "merged.safetensors", "--extra", "drop")
     assert done.exit_code == 0, done.output
+
+
+def test_weights_of_an_edit_alone_do_not_say_what_a_model_predicts(tmp_path: Path) -> None:
+    """What ESD saves is of a UNet by its names, and would pass for one that predicts the noise."""
+    base = made(tmp_path / "b.safetensors", SD1, "v_pred")
+    name = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+    save_file({name: np.zeros(SD1.marker_shape, np.float16)}, tmp_path / "esd.safetensors")
+    done = merge(base, str(tmp_path / "esd.safetensors"), tmp_path / "merged.safetensors")
+    assert done.exit_code == 0, done.output
