@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ckptedit.conversion.run import export
     from ckptedit.deltas.apply import apply
     from ckptedit.deltas.delta import read_delta
-    from ckptedit.deltas.export import export
     from ckptedit.deltas.make import write_delta
     from ckptedit.diffusion import open_model, sample
     from ckptedit.drift.run import diff
@@ -31,7 +31,7 @@ PUBLIC = {  # name -> the module that it is imported from
     "diff": "ckptedit.drift.run",
     "erase": "ckptedit.erasure.erase",
     "evaluate": "ckptedit.evaluation.evaluate",
-    "export": "ckptedit.deltas",
+    "export": "ckptedit.conversion",
     "info": "ckptedit.families.info",
     "merge": "ckptedit.merging.run",
     "open_model": "ckptedit.diffusion",

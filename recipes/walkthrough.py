@@ -96,8 +96,8 @@ merged = merge(
 print(merged.path, merged.tensors)
 
 # %% The edit as a LoRA that A1111, ComfyUI and diffusers load.
-lora = export("neon.delta.safetensors", "neon.lora.safetensors")
-print(lora.path, f"rank {lora.rank}, {lora.error:.1e} lost")
+lora = export("neon.delta.safetensors", "neon.lora.safetensors").as_dict()
+print(lora["output"], f"rank {lora['rank']}, {lora['error']['relative']:.1e} lost")
 
 # %% The ledger travels with the weights, and tells the next command what was erased.
 with Checkpoint("merged.safetensors") as checkpoint:

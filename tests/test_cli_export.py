@@ -141,9 +141,9 @@ def test_bad_options_are_one_line_and_status_2(make, arguments, message):  # noq
     refused(run(delta(make, EDIT), *arguments), message)
 
 
-def test_only_a_delta_is_exported(make):  # noqa: F811
-    result = run(make("base"))
-    assert result.exit_code == 2 and "is no delta" in result.stderr
+def test_a_whole_checkpoint_is_no_lora_and_a_delta_no_folder(make):  # noqa: F811
+    refused(run(make("base"), "--format", "lora"), "is a whole checkpoint: --format diffusers")
+    refused(run(delta(make, EDIT), "--format", "single"), "is a delta or LoRA: --format lora or")
 
 
 PROMPTS = ["a cat in Van Gogh style", "an unheard-of thing"]

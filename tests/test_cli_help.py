@@ -16,6 +16,7 @@ OF_ITS_OWN = {
     "--against",  # a checkpoint, or a subspace
     "--all",  # that moved, or that there is
     "--help",
+    "--keys",  # which tensors, or whose names of them
     "--method",  # of erasing, or of merging
     "--neighbors",  # to retain, or to list
     "--output",  # of diff, project and sample, which are not checkpoints

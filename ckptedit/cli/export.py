@@ -1,68 +1,78 @@
-"""`ckptedit export`: a delta as a LoRA that other tools load."""
+"""`ckptedit export`: a delta as a LoRA, or a checkpoint in the other spelling."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from ckptedit.cli.options import Force, Json, Output, Quiet, one_of
+from ckptedit.cli.options import Force, Json, Output, Prediction, Quiet, Tokenizer, one_of
 from ckptedit.cli.output import as_json, default_output, say_notes
 from ckptedit.cli.progress import progress
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
-    from ckptedit.deltas import Exported
+    from ckptedit.files import Checkpoint
 
 
 def export(
-    delta: Annotated[str, Argument(metavar="DELTA", help="Delta file; - is stdin.")],
+    file: Annotated[str, Argument(metavar="FILE", help="A delta or a checkpoint; - is stdin.")],
     format: Annotated[
-        str,
+        str | None,
         Option(
-            help="lora: low-rank factors; lycoris: full differences.",
-            autocompletion=one_of("lora", "lycoris"),
+            help="Of a delta: lora, low-rank factors, or lycoris, full differences; of a "
+            "checkpoint: diffusers, a folder, or single, one file; default: lora, or the spelling "
+            "that it has not.",
+            autocompletion=one_of("lora", "lycoris", "diffusers", "single"),
         ),
-    ] = "lora",
+    ] = None,
     rank: Annotated[
         int | None,
         Option("--rank", "-r", metavar="N", help="Of the LoRA; default: as each change needs."),
     ] = None,
+    keys: Annotated[
+        str | None,
+        Option(
+            help="Of the LoRA: kohya, peft (diffusers' own); default: kohya.",
+            autocompletion=one_of("kohya", "peft"),
+        ),
+    ] = None,
+    tokenizer: Tokenizer = None,
+    prediction: Prediction = "auto",
     output: Output = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a delta as a file that A1111 and ComfyUI load.
+    """Write a delta, or a checkpoint, in a form that other tools load.
 
-    A lora loads in diffusers, too; a lycoris file does not. A rank below
-    that of a change loses some of it: the note and the JSON say how much.
-    Changes of weights that these tools do not load from such a file (the
-    VAE's, a text encoder's norms, in a lora all vectors) are left out and
-    named.
+    A lora loads in A1111, ComfyUI and diffusers; a lycoris file in the first
+    two. A rank below that of a change loses some of it: the note and the JSON
+    say how much. A checkpoint keeps every byte of its tensors: a folder gets
+    configs, a card, and a tokenizer where one is found. What has no place
+    in the output is left out and named.
 
     Example: ckptedit export vangogh.delta.safetensors --format lora -o vangogh.safetensors
     """
-    target = output or str(default_output(delta, "export"))
-    if target == "-" and json:
-        raise BadParam("--json and -o - both want stdout")
-    from ckptedit.deltas import export as run
+    from ckptedit.conversion import export as run
+    from ckptedit.files import Checkpoint
 
-    with progress(quiet) as track:
-        exported = run(delta, target, format=format, rank=rank, force=force, track=track)
-    say_notes(notes(exported), quiet)
+    with Checkpoint(file) as opened, progress(quiet) as track:
+        target = output or default_target(opened, format)
+        if target == "-" and json:
+            raise BadParam("--json and -o - both want stdout")
+        exported = run(
+            opened, target, format=format, rank=rank, keys=keys, tokenizer=tokenizer,
+            prediction=None if prediction == "auto" else prediction, force=force, track=track,
+        )  # fmt: skip
+    say_notes(exported.notes, quiet)
     if target != "-":
         typer.echo(as_json(exported.as_dict()) if json else target)
 
 
-def notes(exported: "Exported") -> list[str]:
-    """What was lost, if it can be seen."""
-    found = []
-    if exported.error > VISIBLE:
-        found.append(f"rank {exported.rank} loses {exported.error:.2%} of the change")
-    if names := exported.left_out:
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        found.append(f"left out what other tools would not load: {shown}")
-    return found
+def default_target(file: "Checkpoint", format: str | None) -> str:
+    """Where the output goes; a folder's name has no ending."""
+    from ckptedit.conversion.run import usual_format
 
-
-VISIBLE = 1e-4  # relative error; less is below the rounding of a half-precision model
+    name = str(default_output(str(file.path), "export")).removesuffix(".safetensors")
+    folder = (format or usual_format(file)) == "diffusers"
+    return name if folder else f"{name}.safetensors"

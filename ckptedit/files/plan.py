@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -38,11 +38,16 @@ class OutputPlan:
     index: bytes | None = None  # goes to target once all files are complete
     like: Checkpoint | None = None  # the folder whose other files come along
     obsolete: tuple[Path, ...] = ()  # what else is part of what it replaces, and goes with it
+    beside: Mapping[str, bytes] = field(default_factory=dict)  # small files of a folder, by name
+
+    @property
+    def is_folder(self) -> bool:
+        return bool(self.like or self.beside)
 
     @property
     def paths(self) -> list[Path]:
         """What appears under a name of its own, or is removed."""
-        files = () if self.like else (file.path for file in self.files)
+        files = () if self.is_folder else (file.path for file in self.files)
         return [self.target, *files, *self.obsolete]
 
 

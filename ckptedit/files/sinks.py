@@ -43,8 +43,8 @@ def open_plan(plan: OutputPlan, *, replace: bool) -> Iterator[list[Sink]]:
 
     After a clean exit the output is at plan.target; after any other there is nothing new.
     """
-    if plan.like:
-        with _folder_like(plan.target, plan.like) as hidden:
+    if plan.is_folder:
+        with _folder(plan) as hidden:
             moved = [hidden / file.path.relative_to(plan.target) for file in plan.files]
             sizes = [file.size for file in plan.files]
             with new_files(list(zip(moved, sizes, strict=True)), replace=False) as files:
@@ -63,18 +63,29 @@ def open_plan(plan: OutputPlan, *, replace: bool) -> Iterator[list[Sink]]:
 
 
 @contextmanager
-def _folder_like(target: Path, like: Checkpoint) -> Iterator[Path]:
-    """Yields a hidden folder with all that is in the folder of `like` but weights."""
-    with new_folder(target) as hidden:
-        for path in _companions(like):
-            copy = hidden / path.relative_to(like.path)
-            if path.is_dir():
-                copy.mkdir()
-            elif path in like.stale:
-                copy.write_bytes(with_total(read_bytes(path, MAX_HEADER), like.stale[path]))
-            else:
-                shutil.copyfile(inside(like.path, path), copy)
+def _folder(plan: OutputPlan) -> Iterator[Path]:
+    """Yields a hidden folder with all that is in the new one but weights."""
+    with new_folder(plan.target) as hidden:
+        if plan.like:
+            _copy_companions(plan.like, hidden)
+        for name, content in plan.beside.items():
+            if not (hidden / name).exists():
+                (hidden / name).parent.mkdir(parents=True, exist_ok=True)
+                (hidden / name).write_bytes(content)
+        for file in plan.files:
+            (hidden / file.path.relative_to(plan.target)).parent.mkdir(parents=True, exist_ok=True)
         yield hidden
+
+
+def _copy_companions(like: Checkpoint, folder: Path) -> None:
+    for path in _companions(like):
+        copy = folder / path.relative_to(like.path)
+        if path.is_dir():
+            copy.mkdir()
+        elif path in like.stale:
+            copy.write_bytes(with_total(read_bytes(path, MAX_HEADER), like.stale[path]))
+        else:
+            shutil.copyfile(inside(like.path, path), copy)
 
 
 def _companions(like: Checkpoint) -> Iterator[Path]:

@@ -22,7 +22,7 @@ from ckptedit.files.header import Spec, TensorInfo
 from ckptedit.files.ledger import without_identity
 from ckptedit.files.names import escape
 from ckptedit.files.permission import check_output
-from ckptedit.files.plan import make_plan
+from ckptedit.files.plan import OutputPlan, make_plan
 from ckptedit.files.sinks import Sink, open_plan
 
 AHEAD = 8  # pieces of CHUNK bytes that are read before they are written
@@ -84,7 +84,14 @@ def write(
     plan = make_plan(target, specs, metadata, inputs[0] if inputs else None, shard_size)
     for path in plan.paths:
         check_output(path, inputs, force=force, in_place=in_place)
-    with open_plan(plan, replace=force or in_place) as sinks, Hasher() as hasher:
+    return write_plan(plan, data, inputs=inputs, replace=force or in_place)
+
+
+def write_plan(
+    plan: OutputPlan, data: Iterable[Content], *, inputs: Sequence[Checkpoint], replace: bool
+) -> Written:
+    """Writes the files of a plan. data, inputs and what it raises: as of `write`."""
+    with open_plan(plan, replace=replace) as sinks, Hasher() as hasher:
         pieces = feed(data, hasher)
         for sink, file in zip(sinks, plan.files, strict=True):
             sink.write(memoryview(file.header))

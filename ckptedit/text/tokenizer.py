@@ -97,8 +97,15 @@ def _unmade(tokenizer: Any) -> str | None:
 def _from_gz(where: Path) -> Any:
     from transformers import CLIPTokenizer
 
-    merges: Any = _read_merges(where)
-    return CLIPTokenizer(vocab=_vocabulary(merges), merges=merges, model_max_length=77)
+    words, merges = words_and_merges(where)
+    pairs: Any = merges
+    return CLIPTokenizer(vocab=words, merges=pairs, model_max_length=77)
+
+
+def words_and_merges(where: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The tokens and byte pairs of open_clip's file. Raises BadCheckpoint if it is none."""
+    merges = _read_merges(where)
+    return _vocabulary(merges), merges
 
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:
