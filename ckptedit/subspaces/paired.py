@@ -23,8 +23,6 @@ def aligned(
     positions: from the concept's first token on: "all" to the last one, padding included; "words",
                those before the end token; "end", that and the padding
     returns:   two of [m, d] float64 on the CPU
-    Position p of a prompt of n tokens goes with p + n' - n of its anchor's n', but for what would
-    be before the concept, or beyond the last position: that goes with these.
     Raises BadParam for a prompt that does not name the concept.
     """
     ids, lengths = encoder.pad([pair.prompt for pair in pairs])  # [n, L], [n]
@@ -32,14 +30,24 @@ def aligned(
     starts = [encoder.positions(pair.prompt, concept)[0] for pair in pairs]
     first = torch.tensor(starts, device=ids.device)[:, None]  # [n, 1]
     place = torch.arange(ids.shape[1], device=ids.device).expand(len(pairs), -1)  # [n, L]
-    beside = torch.maximum(place + (ends - lengths)[:, None], first).clamp(max=ids.shape[1] - 1)
+    across = beside(place, (ends - lengths)[:, None], first=first, last=ids.shape[1] - 1)
     end = (lengths - 1)[:, None]  # of the end token
     counted = {"all": place >= first, "words": place < end, "end": place >= end}[positions]
     counted = (counted & (place >= first)).cpu()
     hidden = encoder.encode_ids(ids).double().cpu()  # [n, L, d]
     instead = _encoded_once(encoder, others).double().cpu()
-    instead = instead.gather(1, beside.cpu()[..., None].expand_as(instead))
+    instead = instead.gather(1, across.cpu()[..., None].expand_as(instead))
     return hidden[counted], instead[counted]
+
+
+def beside(place: Tensor, later: Tensor, *, first: Tensor, last: int) -> Tensor:
+    """Where in the anchor's prompt is what belongs to a place in the target's.
+
+    later: tokens that the anchor's prompt has more, n' - n; first: of the concept; last: of all
+    Position p goes with p + n' - n, but for what would be before the concept, where the anchor has
+    fewer tokens, or beyond the last position: that goes with these.
+    """
+    return torch.maximum(place + later, first).clamp(max=last)
 
 
 def _encoded_once(encoder: TextEncoder, ids: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from ckptedit.concepts.neighbors import mentions
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.targets import Target
 from ckptedit.concepts.templates import HELD_OUT_FRAMES, OTHER, prompts_for
+from ckptedit.subspaces.paired import beside
 from ckptedit.subspaces.words import Words
 from ckptedit.text.encoder import BATCH, TextEncoder
 
@@ -127,17 +128,15 @@ class _Places:
     def paired(
         self, goal: Target, asked: Sequence[str], instead: Sequence[str]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Places of a target, and of its anchor in the same sentences.
-
-        Sentences are aligned from their ends: a token after the name meets the same token after the
-        anchor; where the anchor has fewer tokens, its first one stands for those before, too.
-        """
-        lengths, others = self.encoder.pad(asked)[1], self.encoder.pad(instead)[1]
+        """Places of a target, and of its anchor in the same sentences."""
+        lengths, others = (self.encoder.pad(prompts)[1].cpu() for prompts in (asked, instead))
         mine = [self.of(prompt, goal.concept) for prompt in asked]
-        theirs = []
-        for place, prompt, later in zip(mine, instead, (others - lengths).tolist(), strict=True):
-            first = self.encoder.positions(prompt, goal.anchor)[0]
-            theirs.append((place + later).clamp(first, self.encoder.max_length - 1))
+        first = [torch.tensor(self.encoder.positions(each, goal.concept)[0]) for each in asked]
+        last = self.encoder.max_length - 1
+        theirs = [
+            beside(place, later, first=start, last=last)
+            for place, later, start in zip(mine, others - lengths, first, strict=True)
+        ]
         return mine, theirs
 
 
