@@ -2,6 +2,7 @@
 
 python recipes/describe_methods.py > docs/methods.md  (a test fails when the page is not current)
 python recipes/describe_methods.py --figures ROWS     takes over what methods_table.py measured
+python recipes/describe_methods.py --table ROWS       prints that as one table
 """
 
 import json
@@ -13,11 +14,14 @@ from typing import Any
 
 from ckptedit.cli.erase_methods import written
 from ckptedit.erasure.listing import SORTS, Entry, entries
+from ckptedit.erasure.objectives import OBJECTIVES
 from ckptedit.erasure.options import METHODS
 
 FIGURES = Path(__file__).parent / "methods-figures.json"
 INTRODUCTION = Path(__file__).parent / "methods-introduction.md"
 COLUMNS = ("ua", "shown", "unseen", "ra_c", "drift", "leak", "seconds")
+HEAD = ("method", "guard", "UA", "RA-I shown", "unseen", "RA-C", "drift", "leak", "seconds",
+        "pictures", "seeds")  # fmt: skip
 TITLES = {
     "objective": "Objectives: what a training asks of the model",
     "closed form": "Closed forms: seconds, and no UNet",
@@ -39,12 +43,12 @@ def page() -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """One line for each method and guard; pictures is how many UA counts."""
-    yield "| method | guard | UA | RA-I shown | unseen | RA-C | drift | leak | seconds | pictures |"
-    yield "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    """One line for each method and guard; pictures is how many UA counts, of so many seeds."""
+    yield f"| {' | '.join(HEAD)} |"
+    yield f"|---|---|{'--:|' * (len(HEAD) - 2)}"
     for row in rows:
         if "failed" in row:
-            yield f"| `{row['method']}` | `{row['guard']}` | refused |" + " |" * 7
+            yield f"| `{row['method']}` | `{row['guard']}` | refused |" + " |" * (len(HEAD) - 3)
             continue
         shares = " | ".join(f"{row[name]:.1%}" for name in COLUMNS[:4])
         drift = "" if row["drift"] is None else f"{row['drift']:.2f}"
@@ -52,7 +56,8 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
         name = "*base*" if row["method"] == "base" else f"`{row['method']}`"
         guard = "" if row["guard"] == "none" else f"`{row['guard']}`"
-        yield f"| {name} | {guard} | {shares} | {drift} | {leak} | {seconds} | {row['n']} |"
+        of = f"{row['n']} | {row['seeds'] if row['method'] in OBJECTIVES else ''}"
+        yield f"| {name} | {guard} | {shares} | {drift} | {leak} | {seconds} | {of} |"
 
 
 def section(entry: Entry) -> str:
@@ -77,10 +82,16 @@ def section(entry: Entry) -> str:
 
 
 def figures(rows: Iterable[dict[str, Any]], kinds: dict[str, str]) -> list[dict[str, Any]]:
-    """Means over concepts of a kind and over seeds, in the order of the registries."""
+    """Means over concepts of a kind and over seeds, in the order of the registries.
+
+    Of the seeds that a method has, those with every concept that there are rows of.
+    """
+    concepts: defaultdict[str, set[str]] = defaultdict(set)
     groups: defaultdict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        groups[row["method"], row["guard"], kinds[row["concept"]]].append(row)
+        kind = kinds[row["concept"]]
+        groups[row["method"], row["guard"], kind].append(row)
+        concepts[kind].add(row["concept"])
     found, order = [], ["base", *METHODS]
     for (method, guard, kind), own in sorted(groups.items(), key=lambda g: order.index(g[0][0])):
         line = {"method": method, "guard": guard, "kind": kind}
@@ -88,23 +99,43 @@ def figures(rows: Iterable[dict[str, Any]], kinds: dict[str, str]) -> list[dict[
         if failed:
             found.append(line | {"failed": failed})
             continue
+        whole = whole_seeds(own, len(concepts[kind]))
+        if not whole:
+            continue
         for name in COLUMNS:
-            values = [row[name] for row in own if row.get(name) is not None]
+            values = [row[name] for row in whole if row.get(name) is not None]
             line[name] = round(sum(values) / len(values), 10) if values else None
-        found.append(line | {"n": sum(row["erased"] for row in own)})
+        seeds = len({row["seed"] for row in whole})
+        found.append(line | {"n": sum(row["erased"] for row in whole), "seeds": seeds})
     return found
 
 
-def main() -> None:
-    if sys.argv[1:2] == ["--figures"]:
-        from methods_table import SETTINGS
+def whole_seeds(rows: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """The rows of the seeds that have all the concepts: part of them may be the easier ones."""
+    seeds: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        seeds[row["seed"]].append(row)
+    return [row for own in seeds.values() if len(own) == count for row in own]
 
-        lines = map(json.loads, Path(sys.argv[2]).read_text().splitlines())
-        rows = {row["key"]: row for row in lines}  # two at once may both have scored the base
-        found = figures(rows.values(), SETTINGS["concepts"])
-        FIGURES.write_text("[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n")
-    else:
-        print(page(), end="")
+
+def measured(path: Path) -> list[dict[str, Any]]:
+    """What methods_table.py wrote, as `figures`."""
+    from methods_table import SETTINGS
+
+    lines = map(json.loads, path.read_text().splitlines())
+    rows = {row["key"]: row for row in lines}  # two at once may both have scored the base
+    return figures(rows.values(), SETTINGS["concepts"])
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case ["--figures", rows]:
+            text = ",\n".join(map(json.dumps, measured(Path(rows))))
+            FIGURES.write_text(f"[\n{text}\n]\n")
+        case ["--table", rows]:
+            print("\n".join(table(measured(Path(rows)))))
+        case _:
+            print(page(), end="")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python recipes/methods_table.py [--folder FOLDER] [--seeds N] [METHOD ...]
 
-Two styles and two objects, from N seeds. Half of what stays is shown to the guards, the other half
-and its names in the lexicon are not. Appends to FOLDER/rows.jsonl and goes on where it was stopped;
-settings are in recipes/methods-table.toml.
+Two styles and two objects, from N seeds (--guard and --concept, repeatable, say which). Half of
+what stays is shown to the guards, the other half and its names in the lexicon are not. Appends to
+FOLDER/rows.jsonl and goes on where it was stopped; settings are in recipes/methods-table.toml.
 """
 
 import json
@@ -22,6 +22,7 @@ from ckptedit.params import assignments
 
 HERE = Path(__file__).parent
 SETTINGS = tomllib.loads((HERE / "methods-table.toml").read_text())
+GUARDS, CONCEPTS = ["none", SETTINGS["guard"]], list(SETTINGS["concepts"])
 SAMPLING = {"steps": 8}
 
 
@@ -38,15 +39,17 @@ class Run(NamedTuple):
         return "|".join(map(str, self))
 
 
-def runs(methods: list[str], seeds: int) -> Iterator[Run]:
+def runs(
+    methods: list[str], seeds: int, guards: list[str] = GUARDS, concepts: list[str] = CONCEPTS
+) -> Iterator[Run]:
     """Seed by seed, so that what is stopped has whole tables; a closed form has no seed."""
     for seed in range(seeds):
         for method in methods:
             trained = Options(method=method).trained
             if seed and not trained:
                 continue
-            for guard in ("none", SETTINGS["guard"]) if trained else ("none",):
-                for concept in SETTINGS["concepts"]:
+            for guard in guards if trained else ["none"]:
+                for concept in concepts:
                     yield Run(method, guard, concept, seed)
 
 
@@ -57,8 +60,10 @@ def options(run: Run) -> dict[str, Any]:
     common = SETTINGS["trained"] if trained else {}
     own = SETTINGS["methods"].get(run.method, {})
     found = {**common, **own.get("all", {}), **own.get(kind, {})}
-    given = assignments(found.pop("p", []))
-    found |= {"params": {run.method: given} if given else {}, "method": run.method}
+    guarded = dict(SETTINGS["guards"].get(run.guard, {}))
+    params = {run.method: found.pop("p", []), run.guard: guarded.pop("p", [])}
+    found |= {"params": {owner: assignments(each) for owner, each in params.items() if each}}
+    found |= {"method": run.method, **guarded}
     if trained:
         found |= {"guards": () if run.guard == "none" else (run.guard,), "seed": run.seed}
     return found | {"kind": kind, "lexicon": HERE / SETTINGS["lexicon"][kind], "neighbors": 10}
@@ -102,6 +107,8 @@ def main(
     methods: Annotated[list[str] | None, typer.Argument()] = None,
     folder: Path = Path("runs/methods"),
     seeds: int = 3,
+    guard: list[str] = GUARDS,
+    concept: list[str] = CONCEPTS,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     base, rows = folder / "base.safetensors", folder / "rows.jsonl"
@@ -112,8 +119,8 @@ def main(
         if rows.exists()
         else set()
     )
-    bases = [Run("base", "none", concept, 0) for concept in SETTINGS["concepts"]]
-    for run in [*bases, *runs(methods or list(METHODS), seeds)]:
+    bases = [Run("base", "none", each, 0) for each in concept]
+    for run in [*bases, *runs(methods or list(METHODS), seeds, guard, concept)]:
         if run.key in done:
             continue
         try:
