@@ -128,6 +128,7 @@ def small(kind: str, folder: Path, *, channels: int = 4) -> Small:
     for reader, width in zip(official.readers, widths, strict=True):
         configs[reader.component] |= {
             "vocab_size": size, "bos_token_id": size - 2, "eos_token_id": size - 1,
+            "pad_token_id": 0,
             "hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": 3,
             "num_attention_heads": 4, "max_position_embeddings": 16, "projection_dim": 20,
         }  # fmt: skip
@@ -142,6 +143,7 @@ def family_of(official: Family, configs: dict[str, Any], folder: Path) -> Family
     (folder / "scheduler").mkdir()
     for name in ("scheduler/scheduler_config.json", "model_index.json"):
         (folder / name).write_text((official.folder / name).read_text())
+    (folder / "lexicon.txt").write_text("[style]\nvan gogh\nmonet\n[object]\ncat\ndog\ncastle\n")
     marker = configs["unet"]["block_out_channels"][official.blocks.attention.index(True)]
     return replace(
         official,

@@ -10,9 +10,20 @@ from typer import Argument, Option
 from ckptedit.cli.diff_delta import DeltaFile
 from ckptedit.cli.diff_files import ReportFiles
 from ckptedit.cli.diff_tables import lines
-from ckptedit.cli.options import Force, Json, Keys, Quiet, Strings, Threads, Tokenizer
+from ckptedit.cli.options import (
+    AllowDownload,
+    ClipSkip,
+    Force,
+    Json,
+    Keys,
+    Quiet,
+    Strings,
+    Threads,
+    Tokenizer,
+)
 from ckptedit.cli.output import as_json
 from ckptedit.cli.progress import progress
+from ckptedit.cli.words import as_fact, words_of
 
 if TYPE_CHECKING:
     from ckptedit.drift import Drift
@@ -67,6 +78,8 @@ def diff(
         ),
     ] = None,
     tokenizer: Tokenizer = None,
+    clip_skip: ClipSkip = None,
+    allow_download: AllowDownload = False,
     top: Annotated[
         int, Option(metavar="N", min=0, help="List so many of the tensors that moved.")
     ] = 10,
@@ -125,16 +138,20 @@ def diff(
     with both_opened(old, new) as (before, after):
         delta.check_target(before, after)
         files.check_inputs(before, after)
+        known = None
+        if words:
+            known = words_of(before, tokenizer, download=allow_download, quiet=quiet)
         with progress(quiet) as track:
             drift = run(
                 before, after, rules=held, spectral=spectral, along=along, words=words or 0,
-                tokenizer=tokenizer, threads=threads, track=track,
+                tokenizer=known, clip_skip=clip_skip, threads=threads, track=track,
             )  # fmt: skip
         files.write(drift)
         with delta.written(before, after) as made:
             if json:
                 figures = made.as_dict() if made else None
-                typer.echo(as_json({**drift.as_dict(), "delta": figures}))
+                report = {**drift.as_dict(), "delta": figures, "tokenizer": as_fact(known)}
+                typer.echo(as_json(report))
             elif not quiet:
                 show(drift, None if every else top, err=output is not None)
         if made and not json and output != "-":

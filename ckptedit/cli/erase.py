@@ -34,7 +34,9 @@ from ckptedit.cli.erase_options import (
 )
 from ckptedit.cli.erase_report import announced, as_plan, as_report, summary
 from ckptedit.cli.options import (
+    AllowDownload,
     Ckpt,
+    ClipSkip,
     Concepts,
     Device,
     DryRun,
@@ -51,6 +53,7 @@ from ckptedit.cli.options import (
 )
 from ckptedit.cli.output import as_json, default_output, say
 from ckptedit.cli.progress import LOADING, Progress, progress
+from ckptedit.cli.words import words_of
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
@@ -93,6 +96,8 @@ def erase(
     device: Device = "auto",
     output: Output = None,
     tokenizer: Tokenizer = None,
+    clip_skip: ClipSkip = None,
+    allow_download: AllowDownload = False,
     delta: Delta = False,
     force: Force = False,
     in_place: InPlace = False,
@@ -130,15 +135,17 @@ def erase(
     inputs = [opened, *([before] if before else [])]
     check_output(target, inputs, force=force, in_place=in_place)  # before torch: shows at once
     look_over(opened, Wish(**wish), method=method, prediction=prediction, basis=held)
+    words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
     with progress(quiet) as track:
         track.begin(LOADING)
         from ckptedit.erasure.erase import erase as run
 
         erasure = run(
             opened, output=target, basis=held, original=before, device=device, threads=threads,
-            prediction=prediction, tokenizer=tokenizer, delta=delta, force=force,
-            in_place=in_place, resume=resume, tell=teller(target, dry_run, json, track, quiet),
-            track=track, **wish, **resolve(method, param, given),
+            prediction=prediction, tokenizer=words, clip_skip=clip_skip, delta=delta,
+            force=force, in_place=in_place, resume=resume, track=track,
+            tell=teller(target, dry_run, json, track, quiet), **wish,
+            **resolve(method, param, given),
         )  # fmt: skip
     say(*summary(erasure), quiet=quiet)
     if target != "-":

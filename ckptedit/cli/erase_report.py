@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ckptedit import guards
+from ckptedit.cli.words import as_fact
 from ckptedit.guards import GUARDS
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def as_report(erasure: "Erasure", output: str) -> dict[str, Any]:
         "sha256": erasure.sha256,
         **_asked(erasure.request, erasure.options),
         "threads": erasure.threads,
+        "tokenizer": as_fact(erasure.vocabulary),
+        "clip_skip": erasure.clip_skip,
         "seconds": round(erasure.seconds, 3),
         "drift": {"relative": effect.drift},
         "leak": {"float32": held and held.leak, "stored": held and held.stored},

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from ckptedit.cli.options import Ckpt, Device, Json, Quiet, SolverSteps, Strings
+from ckptedit.cli.options import (
+    AllowDownload,
+    Ckpt,
+    ClipSkip,
+    Device,
+    Json,
+    Quiet,
+    SolverSteps,
+    Strings,
+    Tokenizer,
+)
 from ckptedit.cli.output import as_json, print_tables
 from ckptedit.cli.progress import LOADING, progress
+from ckptedit.cli.words import as_fact, words_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -43,6 +54,9 @@ def eval(
         float, Option(metavar="X", min=0, max=1, help="Exit with 1 if RA-I or RA-C is lower.")
     ] = 0.0,
     device: Device = "auto",
+    tokenizer: Tokenizer = None,
+    clip_skip: ClipSkip = None,
+    allow_download: AllowDownload = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -61,6 +75,7 @@ def eval(
 
     opened = Checkpoint(ckpt)
     world_of(opened)  # before torch is imported: a mistake shows at once
+    words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
 
     with progress(quiet) as track:
         track.begin(LOADING)
@@ -74,10 +89,12 @@ def eval(
             companions=companions,
             steps=steps,
             device=device,
+            tokenizer=words,
+            clip_skip=clip_skip,
             track=track,
         )
     if json:
-        typer.echo(as_json(asdict(scores)))
+        typer.echo(as_json(asdict(scores) | {"tokenizer": as_fact(words)}))
     else:
         print_tables(tables(scores, ckpt))
     if not within(scores, min_ua, min_ra):

@@ -45,7 +45,19 @@ Tokenizer = Annotated[
     Option(
         "--tokenizer",
         metavar="PATH",
-        help="Tokenizer's folder or file; default: the checkpoint's, or the tool's.",
+        help="Tokenizer's folder or file; default: the checkpoint's, or one on this machine.",
+    ),
+]
+AllowDownload = Annotated[
+    bool, Option("--allow-download", help="Of CLIP's tokenizer, if there is none here.")
+]
+ClipSkip = Annotated[
+    int | None,
+    Option(
+        "--clip-skip",
+        metavar="N",
+        min=1,
+        help="Layer of the text encoder to read; 1 is the last; default: the family's.",
     ),
 ]
 

@@ -6,11 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
-from ckptedit.cli.options import Ckpt, Concepts, Force, Json, Quiet, Strings, Tokenizer, one_of
+from ckptedit.cli.options import (
+    AllowDownload,
+    Ckpt,
+    ClipSkip,
+    Concepts,
+    Force,
+    Json,
+    Quiet,
+    Strings,
+    Tokenizer,
+    one_of,
+)
 from ckptedit.cli.output import as_json
 from ckptedit.cli.progress import LOADING, progress
+from ckptedit.cli.words import as_fact, words_of
 
 if TYPE_CHECKING:
+    from ckptedit.families.vocabulary import Vocabulary
     from ckptedit.subspaces import Subspace
 
 SHOWN = 8  # directions and angles in the table; --json has all
@@ -62,6 +75,8 @@ def project(
         float, Option(metavar="DEG", help="Degrees up to which two directions are one.")
     ] = 1.0,
     tokenizer: Tokenizer = None,
+    clip_skip: ClipSkip = None,
+    allow_download: AllowDownload = False,
     output: Annotated[
         str | None,
         Option(
@@ -95,6 +110,7 @@ def project(
     if output is not None:
         files = [part for each in of.values() for part in each if isinstance(part, Checkpoint)]
         check_output(output, [opened, *files], force=force)
+    words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
 
     with progress(quiet) as track:
         track.begin(LOADING)
@@ -105,19 +121,21 @@ def project(
         found = run(
             opened, neighbors=neighbors, among=listed([among]) if among[:1] == "@" else among,
             tokens=tokens, cut=Cut(rank, energy), center=center, tolerance=tolerance,
-            tokenizer=tokenizer, track=track, **of,
+            tokenizer=words, clip_skip=clip_skip, track=track, **of,
         )  # fmt: skip
     if output is not None:
         save_subspace(found, output, force=force)
-    show(found, output, json)
+    show(found, output, json, words)
 
 
-def show(found: "Subspace", output: str | None, json: bool) -> None:
+def show(
+    found: "Subspace", output: str | None, json: bool, words: "Vocabulary | None" = None
+) -> None:
     """Prints the report, the path or the table; nothing where the basis itself went to stdout."""
     if output == "-":
         return
     if json:
-        typer.echo(as_json(as_report(found, output)))
+        typer.echo(as_json(as_report(found, output) | {"tokenizer": as_fact(words)}))
     elif output is not None:
         typer.echo(output)
     else:

@@ -6,7 +6,9 @@ import typer
 from typer import Argument, Option
 
 from ckptedit.cli.options import (
+    AllowDownload,
     Ckpt,
+    ClipSkip,
     Device,
     Force,
     Json,
@@ -18,6 +20,7 @@ from ckptedit.cli.options import (
 )
 from ckptedit.cli.output import as_json, default_output
 from ckptedit.cli.progress import LOADING, progress
+from ckptedit.cli.words import as_fact, words_of
 from ckptedit.progress import plan
 
 
@@ -46,6 +49,8 @@ def sample(
         ),
     ] = None,
     tokenizer: Tokenizer = None,
+    clip_skip: ClipSkip = None,
+    allow_download: AllowDownload = False,
     device: Device = "auto",
     prediction: Prediction = "auto",
     precision: Annotated[
@@ -71,6 +76,9 @@ def sample(
     target = output or str(default_output(ckpt, "sample").with_suffix(".png"))
     checkpoints = [Checkpoint(path) for path in (ckpt, against) if path is not None]
     check_output(target, checkpoints, force=force, report=True)
+    words = [
+        words_of(opened, tokenizer, download=allow_download, quiet=quiet) for opened in checkpoints
+    ]
 
     with progress(quiet) as track:
         track.begin(LOADING)
@@ -78,10 +86,10 @@ def sample(
 
         models = [
             open_model(
-                opened, device=device, tokenizer=tokenizer, precision=precision,
+                opened, device=device, tokenizer=known, clip_skip=clip_skip, precision=precision,
                 prediction=prediction,
             )
-            for opened in checkpoints
+            for opened, known in zip(checkpoints, words, strict=True)
         ]  # fmt: skip
         plan(track, [("sampling", 1)] * len(models))
         with threads(choose_threads(models[0].unet)):
@@ -89,6 +97,7 @@ def sample(
                 models, prompts, seeds=seeds, steps=steps, guidance=guidance, track=track
             )
     save_png(page, target, force=force)
-    report = {"output": target, "prompts": prompts, "seeds": seeds, "steps": steps}
+    report = {"output": target, "prompts": prompts, "seeds": seeds, "steps": steps,
+              "tokenizer": as_fact(words[0])}  # fmt: skip
     if target != "-":
         typer.echo(as_json(report) if json else target)

@@ -18,6 +18,7 @@ from ckptedit.families.kv import kv_role
 from ckptedit.families.load import load_component, read_config
 from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.families.own import prediction_of
+from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, require_weights
 from ckptedit.text.condition import Condition
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
@@ -61,7 +62,8 @@ class Model:
         *,
         device: torch.device,
         half: torch.dtype | None = None,
-        tokenizer: Path | None = None,
+        tokenizer: str | Path | Vocabulary | None = None,
+        clip_skip: int | None = None,
         prediction: str = "epsilon",
     ) -> None:
         self.checkpoint = checkpoint
@@ -69,6 +71,7 @@ class Model:
         self.device = device
         self.half = half
         self.prediction = prediction
+        self.clip_skip = clip_skip
         self._tokenizer = tokenizer
 
     @cached_property
@@ -96,7 +99,9 @@ class Model:
 
     @cached_property
     def text(self) -> TextEncoder:
-        encoder = load_text_encoder(self.checkpoint, self.family, tokenizer=self._tokenizer)
+        encoder = load_text_encoder(
+            self.checkpoint, self.family, tokenizer=self._tokenizer, clip_skip=self.clip_skip
+        )
         return encoder.to(self.device)
 
     @cached_property
@@ -122,7 +127,7 @@ class Model:
         """All that its predictions depend on beside the prompts, for keys of what is kept."""
         computing = (self.device.type, self.half, self.batch, torch.get_num_threads())
         own = (self.latent_shape, sorted(self.schedule.config.items()))
-        facts = (self.family.name, *own, torch.__version__, *computing)
+        facts = (self.family.name, self.clip_skip, *own, torch.__version__, *computing)
         return f"{self.checkpoint.data_sha256()} {facts}"
 
     @property
@@ -136,21 +141,26 @@ def open_model(
     checkpoint: Checkpoint | str | Path,
     *,
     device: str = "cpu",
-    tokenizer: str | Path | None = None,
+    tokenizer: str | Path | Vocabulary | None = None,
+    clip_skip: int | None = None,
     family: Family | None = None,
     precision: str = "auto",
     prediction: str = "auto",
     training: bool = False,
+    runs: bool = True,
 ) -> Model:
     """Opens a checkpoint to run it. Reads the header only; weights follow when they are used.
 
     device:    "auto", "cpu", "cuda", "cuda:N", "mps"
-    tokenizer: a folder or file, for families whose vocabulary does not ship with the tool
+    tokenizer: a folder or file; default: what `find_vocabulary` finds
+    clip_skip: the layer of the text encoders to read, the last is 1; default: the family's
     family:    default: detected
     precision: of the UNet: "float32", "bfloat16", "float16", or "auto": half the width where the
                hardware has it
     prediction: "epsilon", "v_prediction", or "auto": what the checkpoint says, or its family
     training:  whether it will be trained, for which float16 is too narrow
+    runs:      whether its UNet will be; a closed form reads the text alone, and then it is all one
+               what the UNet puts out
     """
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
@@ -164,8 +174,9 @@ def open_model(
         found,
         device=where,
         half=half,
-        tokenizer=Path(tokenizer) if tokenizer else None,
-        prediction=prediction_of(checkpoint, found, prediction),
+        tokenizer=tokenizer,
+        clip_skip=clip_skip,
+        prediction=prediction_of(checkpoint, found, prediction) if runs else prediction,
     )
 
 

@@ -3,8 +3,9 @@
 Its families are known and its files opened before anything is compared. Imports nothing slow.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ckptedit.drift.along import Along, along
 from ckptedit.drift.comparison import Comparison
@@ -26,14 +27,14 @@ class Question:
         old: Checkpoint,
         along: Checkpoint | str | Path | None,
         words: int,
-        tokenizer: str | Path | None,
+        reading: Mapping[str, Any],
     ) -> None:
         """Raises BadParam, BadCheckpoint, and Incompatible for what the old one cannot answer."""
         if words < 0:
             raise BadParam(f"words must be 0 or more, not {words}")
         self.old, self.family = old, detect(old)
         self.basis = None if along is None else read_basis(along, self.family)
-        self.words, self.tokenizer = words, tokenizer
+        self.words, self.reading = words, reading
         if words and not any(block_role(name).component == "text" for name in old):
             raise Incompatible(
                 f"{old.label} holds no text encoder, which reads the words; give the whole "
@@ -52,6 +53,6 @@ class Question:
 
             moved = moved_words(
                 comparison, self.old, new, self.family, count=self.words,
-                tokenizer=self.tokenizer, track=track,
+                reading=self.reading, track=track,
             )  # fmt: skip
         return inside, moved

@@ -11,6 +11,7 @@ from ckptedit.drift.comparison import Comparison, Group, TensorDiff
 from ckptedit.drift.gates import Judgement, Limit, Outcome, Rules, judge, require_matches
 from ckptedit.drift.rulefile import load_baseline, load_rules, parse_limit, require_report
 from ckptedit.errors import BadParam
+from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, opened, require_weights
 from ckptedit.progress import Track, silent
 
@@ -129,7 +130,8 @@ def diff(
     spectral: bool = False,
     along: Checkpoint | str | Path | None = None,
     words: int = 0,
-    tokenizer: str | Path | None = None,
+    tokenizer: str | Path | Vocabulary | None = None,
+    clip_skip: int | None = None,
     threads: int = 2,
     track: Track = silent,
 ) -> Drift:
@@ -149,7 +151,8 @@ def diff(
     spectral: whether to measure the ranks of what changed, which takes longer
     along:    the file of a subspace: how much of the K/V weights' drift lies inside and outside
     words:    how many to list of those whose keys and values moved most; read by the old one's text
-              encoder, with a tokenizer, which is a folder or file; else the checkpoint's own
+              encoder
+    tokenizer, clip_skip: how it reads them, as in `load_text_encoder`
     threads:  1 or more; the figures are the same for any number
     A single file and a diffusers folder of one model are compared under the names of the first, or
     of the second if that has q, k and v apart.
@@ -162,7 +165,7 @@ def diff(
     with both_opened(old, new) as sides:
         before, after, translated = under_one_naming(*sides)
         require_matches(held, compared(before, after, held.keys))
-        asked = question(before, along, words, tokenizer)
+        asked = question(before, along, words, {"tokenizer": tokenizer, "clip_skip": clip_skip})
         comparison = compare(before, after, keys=held.keys, threads=threads, track=track)
         comparison = replace(comparison, translated=translated)
         if not comparison.equal:  # of codes only this can be told
@@ -179,14 +182,14 @@ def question(
     old: Checkpoint,
     along: Checkpoint | str | Path | None,
     words: int,
-    tokenizer: str | Path | None,
+    reading: Mapping[str, Any],
 ) -> "Question | None":
     """What is asked about the K/V weights, if anything is, and checked as far as headers tell."""
     if along is None and not words:
         return None
     from ckptedit.drift.question import Question
 
-    return Question(old, along, words, tokenizer)
+    return Question(old, along, words, reading)
 
 
 def together(

@@ -9,7 +9,7 @@ edited too, a word comes in as e + δ, and what moves is Δ (e + δ) + W δ: its
 with Σ ΔᵀW between them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -93,16 +93,19 @@ def moved_words(
     family: Family,
     *,
     count: int,
-    tokenizer: Any = None,
+    reading: Mapping[str, Any] | None = None,
     track: Track = silent,
 ) -> MovedWords:
     """Measures every word that the tokenizer has as one token, and every concept of the lexicon.
 
-    count: of the farthest to be listed
+    count:   of the farthest to be listed
+    reading: how the text is read, `load_text_encoder`'s tokenizer and clip_skip; default: as usual
     Raises what `compared_kv` and `pair` raise.
     """
     weights = compared_kv(comparison, old, family)
-    names, before, after = words_before_and_after(comparison, old, new, family, tokenizer, track)
+    names, before, after = words_before_and_after(
+        comparison, old, new, family, reading or {}, track
+    )
     grams = {role: Grams.none(family.text_width) for role in ("k", "v")}
     for weight in track(weights, "measuring keys and values"):
         grams[weight.role].add(*pair(weight, old, new))
@@ -123,16 +126,16 @@ def words_before_and_after(
     old: Checkpoint,
     new: Checkpoint,
     family: Family,
-    tokenizer: Any,
+    reading: Mapping[str, Any],
     track: Track,
 ) -> tuple[Sequence[str], NDArray[Any], NDArray[Any]]:
     """The words, and their embeddings by either side's text encoder: [n, 2, d] float32 each."""
     from ckptedit.subspaces.wordlist import known_words
 
-    names, before = known_words(old, family, tokenizer=tokenizer, track=track)
+    names, before = known_words(old, family, **reading, track=track)
     if not any(tensor.component == "text" for tensor in comparison.changed):
         return names, before, before
-    return names, before, known_words(new, family, tokenizer=tokenizer, track=track)[1]
+    return names, before, known_words(new, family, **reading, track=track)[1]
 
 
 def _sums(grams: Sequence[Grams], old: NDArray[Any], new: NDArray[Any]) -> Iterator[Matrix]:

@@ -20,6 +20,7 @@ from ckptedit.erasure.options import DEFAULTS, Options
 from ckptedit.erasure.outlook import Outlook
 from ckptedit.errors import WriteFailed
 from ckptedit.families import detect
+from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, check_output, check_space, ledger, write_edited
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.basis import read_basis
@@ -56,7 +57,8 @@ def erase(
     device: str = "auto",
     threads: int | None = None,
     prediction: str = "auto",
-    tokenizer: str | Path | None = None,
+    tokenizer: str | Path | Vocabulary | None = None,
+    clip_skip: int | None = None,
     delta: bool = False,
     force: bool = False,
     in_place: bool = False,
@@ -81,6 +83,8 @@ def erase(
     threads:    of the processor, 1 or more; the same number gives the same bytes on one machine;
                 None: as many as the model's size is worth
     prediction: what the UNet puts out: "epsilon", "v_prediction", or "auto"
+    tokenizer:  a folder or file; default: what `find_vocabulary` finds
+    clip_skip:  the layer of the text encoders to read, the last is 1; default: the family's
     delta:      writes what changed instead, as a delta file of the unrounded changes
     resume:     goes on where the same training was interrupted, if it was
     tell:       called with what is about to be done, before the dear work; may raise to end it
@@ -125,7 +129,8 @@ def erase(
         device=device,
         threads=threads,
         prediction=prediction,
-        tokenizer=Path(tokenizer) if tokenizer else None,
+        tokenizer=tokenizer,
+        clip_skip=clip_skip,
         original=before,
     )
     if tell:

@@ -25,11 +25,12 @@ from ckptedit.erasure.original import original_of
 from ckptedit.erasure.outlook import Outlook, look_ahead
 from ckptedit.erasure.outside import outside
 from ckptedit.erasure.trained import Trained
+from ckptedit.families.vocabulary import SHIPPED, Vocabulary
 from ckptedit.files import Checkpoint, ledger
 from ckptedit.files.cache import digest
 from ckptedit.progress import Track, plan, silent
 from ckptedit.subspaces.subspace import second_moment
-from ckptedit.subspaces.vocabulary import encoder_digest
+from ckptedit.subspaces.vocabulary import encoder_digest, vocabulary_digest
 from ckptedit.subspaces.words import Words
 
 
@@ -40,6 +41,8 @@ class Erasure:
     edits:   name -> its change, unrounded, in the form in which it was made
     gram:    [d, d], mean of e eᵀ over what the weights read of prompts that name the targets
     threads: that the training computed with; the bytes depend on it
+    vocabulary: the tokenizer, and where it was found; words_sha256: digest of its vocabulary, if it
+    is not the tool's; clip_skip: the layer of the text that was read, if not the family's
     scale:   that the change was multiplied by, to meet `min_erase` and `max_drift`
     facts, erases, warnings, notes: as in `Solution`
     original: digest of the tensor data that all of it was computed from, if that is not the parent
@@ -53,6 +56,9 @@ class Erasure:
     gram: Tensor
     threads: int
     seconds: float
+    vocabulary: Vocabulary | None = None
+    words_sha256: str | None = None
+    clip_skip: int | None = None
     scale: float = 1.0
     facts: Mapping[str, Any] = field(default_factory=dict)
     erases: bool = True
@@ -77,6 +83,8 @@ class Erasure:
         if not self.erases:
             facts["changed"] = [target.concept for target in self.request.targets]
         options = self.options.facts() | {"threads": self.threads}
+        read = {"vocabulary_sha256": self.words_sha256, "clip_skip": self.clip_skip}
+        options |= {name: value for name, value in read.items() if value is not None}
         return ledger.entry("erase", options, parent_sha256, seed=self.options.seed, **facts)
 
 
@@ -121,7 +129,8 @@ def prepare(
     device: str = "auto",
     threads: int | None = None,
     prediction: str = "auto",
-    tokenizer: Path | None = None,
+    tokenizer: str | Path | Vocabulary | None = None,
+    clip_skip: int | None = None,
     original: Checkpoint | None = None,
 ) -> Job:
     """Finds what is wrong with a request, its options or the checkpoint, before the dear work."""
@@ -133,9 +142,11 @@ def prepare(
         checkpoint,
         device=device,
         tokenizer=tokenizer,
+        clip_skip=clip_skip,
         family=family,
         prediction=prediction,
         training=True,
+        runs=options.trained,
     )
     request = resolve(wish, model.text, model.family, checkpoint.ledger)
     lexicon = lexicon_of(family, wish.lexicon)
@@ -184,6 +195,8 @@ def _report(
     edits = job.weights.whole(solution.edits)
     effect = measure(job.checkpoint, edits, solution.directions, target=target, retain=retain)
     edits = job.weights.with_copies(edits)
+    vocabulary = job.model.text.vocabulary
+    others = vocabulary is not None and vocabulary.source != SHIPPED
     gram = second_moment(target).float()
     return Erasure(
         request,
@@ -193,6 +206,9 @@ def _report(
         gram,
         count,
         seconds,
+        vocabulary=vocabulary,
+        words_sha256=vocabulary_digest(job.model.text) if others else None,
+        clip_skip=job.model.clip_skip,
         scale=scale,
         facts=solution.facts,
         erases=solution.erases,

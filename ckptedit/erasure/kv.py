@@ -29,6 +29,11 @@ class KVWeights(Mapping[str, Tensor]):
     def __init__(self, checkpoint: Checkpoint, family: Family, roles: str = "kv") -> None:
         self.checkpoint = checkpoint
         if roles == "te":
+            if len(family.readers) != 1:
+                raise BadParam(
+                    f"{family.name} reads {len(family.readers)} text encoders, and an edit of one "
+                    f"leaves the concept in the others; name another method"
+                )
             found = [KV(stored_name(checkpoint, family, TEXT), "", "te")]
         else:
             found = [weight for weight in kv_weights(checkpoint, family) if weight.role in roles]

@@ -12,6 +12,7 @@ from ckptedit.errors import BadParam
 from ckptedit.evaluation import JUDGES, TOWERS
 from ckptedit.evaluation.suite import Cell, Suite, plan
 from ckptedit.evaluation.world import world_of
+from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint
 from ckptedit.progress import Track, silent
 
@@ -73,11 +74,14 @@ def evaluate(
     companions: int = 10,
     steps: int = 16,
     device: str = "auto",
+    tokenizer: str | Path | Vocabulary | None = None,
+    clip_skip: int | None = None,
     track: Track = silent,
 ) -> Scores:
     """Draws the suite and asks the judge.
 
     erased: default: what the checkpoint's ledger says; retain: default: all else the judge knows
+    tokenizer, clip_skip: as in `open_model`
     Raises BadParam if no judge knows the world of this family's pictures.
     """
     opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
@@ -90,7 +94,7 @@ def evaluate(
     cells = suite.cells()
     if not cells:
         raise BadParam("nothing is left to draw: every style or every object is erased")
-    model = open_model(opened, device=device)
+    model = open_model(opened, device=device, tokenizer=tokenizer, clip_skip=clip_skip)
     with threads(choose_threads(model.unet)):
         noise = noises_for(model.latent_shape, [cell.key for cell in cells])
         prompts = [cell.prompt for cell in cells]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ckptedit.families.family import Blocks, Family, Labels
+from ckptedit.families.family import Blocks, Family, Labels, packaged
 from ckptedit.families.sdxl import LARGE, SDXL
 
 SDXL_REFINER = Family(
@@ -18,5 +18,6 @@ SDXL_REFINER = Family(
     empty_reads=False,
     latent_scale=SDXL.latent_scale,
     lora_names="ldm",
+    folder=packaged("sdxl-refiner"),  # of what reads its text
     not_edited=SDXL.not_edited,
 )

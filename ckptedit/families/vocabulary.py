@@ -44,17 +44,18 @@ class Vocabulary(NamedTuple):
 def find_vocabulary(
     checkpoint: Checkpoint,
     family: Family,
-    given: str | Path | None = None,
+    given: "str | Path | Vocabulary | None" = None,
     *,
     download: bool = False,
 ) -> Vocabulary:
     """The tokenizer of a checkpoint's text encoder; no file of it is trusted yet.
 
-    given: by the user, a folder or file; download: whether the hub may be asked if there is none
+    given:    by the user, a folder or file, or what was found before
+    download: whether the hub may be asked if there is none
     Raises BadParam if there is none, or none could be downloaded.
     """
     if given is not None:
-        return Vocabulary(Path(given), GIVEN)
+        return given if isinstance(given, Vocabulary) else Vocabulary(Path(given), GIVEN)
     if found := next(_found(checkpoint, family), None):
         return found
     if download:
@@ -123,7 +124,7 @@ def _holds(place: Path) -> int | None:
 
 def _rows(family: Family) -> int:
     """The tokens that a family's text encoder knows."""
-    path = family.folder and family.folder / "text_encoder" / "config.json"
+    path = family.folder and family.folder / family.readers[0].component / "config.json"
     if path is None or not path.is_file():
         raise BadCheckpoint(f"no text encoder of {family.name} can be run")
     rows: int = read_json(path)["vocab_size"]

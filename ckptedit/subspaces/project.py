@@ -12,6 +12,7 @@ from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.neighbors import Embed, Neighbor, concept_embeddings, nearest, readable
 from ckptedit.errors import BadParam
 from ckptedit.families import detect
+from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, Spec, Written, opened, write
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.basis import FACTS, TENSOR, Part, concepts_of, label_of, parts
@@ -80,7 +81,8 @@ def project(
     cut: Cut = WHOLE,
     center: bool = False,
     tolerance: float = TOLERANCE,
-    tokenizer: str | Path | None = None,
+    tokenizer: str | Path | Vocabulary | None = None,
+    clip_skip: int | None = None,
     track: Track = silent,
 ) -> Subspace:
     """Builds the subspace that the concepts' token embeddings span, in several sentences.
@@ -94,6 +96,7 @@ def project(
                the tokenizer has as one token, or a list of names
     tokens:    which embeddings make it: "concept", "all", "eos" or "pooled", see `Spans`
     cut, center: of the embeddings of names; a file is taken as it is
+    tokenizer, clip_skip: as in `load_text_encoder`
     tolerance: degrees, in (0, 90), up to which two directions count as one
     """
     require_tolerance(tolerance)
@@ -102,8 +105,7 @@ def project(
         raise BadParam("name at least one concept")
     with opened(checkpoint) as base:
         family = detect(base)
-        given = Path(tokenizer) if tokenizer else None
-        encoder = load_text_encoder(base, family, tokenizer=given)
+        encoder = load_text_encoder(base, family, tokenizer=tokenizer, clip_skip=clip_skip)
     spans = Spans(encoder, family, tokens, cut, center, tolerance)
     basis = spans.basis(named)
     for other in common:

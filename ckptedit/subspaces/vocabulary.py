@@ -49,12 +49,17 @@ def vocabulary_moment(encoder: TextEncoder, lexicon: Lexicon, *, track: Track = 
 
 def encoder_digest(encoder: TextEncoder) -> str:
     """sha256 of the weights in float32, of what is read of them, and of the vocabulary. Hex."""
-    parts: list[str | np.ndarray] = [str(sorted(encoder.tokenizer.get_vocab().items()))]
+    parts: list[str | np.ndarray] = [vocabulary_digest(encoder)]
     for tower in encoder.towers:
         parts += [f"{tower.layer} {tower.reader}"]
         for name, tensor in sorted(tower.transformer.state_dict().items()):
             parts += [name, tensor.float().cpu().numpy()]
     return digest(parts)
+
+
+def vocabulary_digest(encoder: TextEncoder) -> str:
+    """sha256 of the tokens and their numbers. Hex."""
+    return digest([str(sorted(encoder.tokenizer.get_vocab().items()))])
 
 
 def vocabulary_ids(encoder: TextEncoder) -> Tensor:

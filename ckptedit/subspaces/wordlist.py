@@ -13,6 +13,7 @@ from ckptedit.concepts.names import distinct
 from ckptedit.concepts.neighbors import readable
 from ckptedit.concepts.templates import NEUTRAL_FRAME
 from ckptedit.families import Family
+from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint
 from ckptedit.files.cache import cached, digest
 from ckptedit.progress import Track, silent
@@ -69,7 +70,8 @@ def known_words(
     checkpoint: Checkpoint,
     family: Family,
     *,
-    tokenizer: str | Path | None = None,
+    tokenizer: str | Path | Vocabulary | None = None,
+    clip_skip: int | None = None,
     track: Track = silent,
 ) -> tuple[list[str], NDArray[np.float32]]:
     """All that a checkpoint's text encoder has a word for: the lexicon's concepts, and the whole
@@ -77,8 +79,7 @@ def known_words(
 
     returns: the names, and their `word_embeddings` [n, 2, d]
     """
-    given = Path(tokenizer) if tokenizer else None
-    encoder = load_text_encoder(checkpoint, family, tokenizer=given)
+    encoder = load_text_encoder(checkpoint, family, tokenizer=tokenizer, clip_skip=clip_skip)
     words = whole_words(encoder)
     concepts = distinct(readable(encoder, lexicon_of(family)))
     kept = set(distinct([*concepts, *words])[len(concepts) :])

@@ -13,7 +13,7 @@ from ckptedit.errors import BadCheckpoint, BadParam
 from ckptedit.families import Family
 from ckptedit.families.family import Reader
 from ckptedit.families.load import load_component
-from ckptedit.families.vocabulary import find_vocabulary
+from ckptedit.families.vocabulary import Vocabulary, find_vocabulary
 from ckptedit.files import Checkpoint
 from ckptedit.text.condition import Condition
 from ckptedit.text.tokenizer import load_tokenizer
@@ -59,6 +59,7 @@ class TextEncoder:
         Refuses a tokenizer that is not these transformers', above all an empty one.
         """
         self.tokenizer, self.empty_reads = tokenizer, empty_reads
+        self.vocabulary: Vocabulary | None = None  # where the tokenizer was found
         self.towers = [each if isinstance(each, Tower) else Tower(each) for each in towers]
         for tower in self.towers:
             if len(tokenizer) != tower.config.vocab_size:
@@ -217,7 +218,7 @@ def load_text_encoder(
     checkpoint: Checkpoint,
     family: Family,
     *,
-    tokenizer: Path | None = None,
+    tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
 ) -> TextEncoder:
     """Loads a checkpoint's text encoders on the CPU, strictly.
@@ -229,7 +230,8 @@ def load_text_encoder(
         raise BadCheckpoint(
             f"{checkpoint.label}: a {family.name} file holds no text encoder: give --embeddings"
         )
-    loaded = load_tokenizer(find_vocabulary(checkpoint, family, tokenizer).where)
+    vocabulary = find_vocabulary(checkpoint, family, tokenizer)
+    loaded = load_tokenizer(vocabulary.where)
     towers = [
         Tower(
             load_component(checkpoint, family, reader.component, build=_builder(reader)),
@@ -238,7 +240,9 @@ def load_text_encoder(
         )
         for reader in family.readers
     ]
-    return TextEncoder(loaded, *towers, empty_reads=family.empty_reads)
+    encoder = TextEncoder(loaded, *towers, empty_reads=family.empty_reads)
+    encoder.vocabulary = vocabulary
+    return encoder
 
 
 def _builder(reader: Reader) -> Any:

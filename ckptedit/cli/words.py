@@ -1,0 +1,35 @@
+"""Which tokenizer a command reads words with: found before anything slow is imported, and said."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ckptedit.cli.output import say_notes
+
+if TYPE_CHECKING:
+    from ckptedit.families.vocabulary import Vocabulary
+    from ckptedit.files import Checkpoint
+
+
+def words_of(
+    checkpoint: "Checkpoint", given: Path | None, *, download: bool, quiet: bool
+) -> "Vocabulary | None":
+    """The tokenizer of a checkpoint; None if its family has no text encoder that could use one.
+
+    given: by the user; download: whether it may be fetched. What was found elsewhere is said.
+    """
+    from ckptedit.families import detect
+    from ckptedit.families.vocabulary import GIVEN, SHIPPED, find_vocabulary
+    from ckptedit.files import escape
+
+    family = detect(checkpoint)
+    if not family.readers:
+        return None
+    found = find_vocabulary(checkpoint, family, given, download=download)
+    if found.source not in (GIVEN, SHIPPED):
+        say_notes([f"tokenizer {found.source}: {escape(found.where)}"], quiet)
+    return found
+
+
+def as_fact(found: "Vocabulary | None") -> dict[str, Any] | None:
+    """What was used, under stable names."""
+    return None if found is None else {"path": str(found.where), "source": found.source}
