@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ckptedit.conversion.run import export
     from ckptedit.deltas.apply import apply
     from ckptedit.deltas.delta import read_delta
+    from ckptedit.deltas.import_delta import import_delta
     from ckptedit.deltas.make import write_delta
     from ckptedit.diffusion import open_model, sample
     from ckptedit.drift.run import diff
@@ -32,6 +33,7 @@ PUBLIC = {  # name -> the module that it is imported from
     "erase": "ckptedit.erasure.erase",
     "evaluate": "ckptedit.evaluation.evaluate",
     "export": "ckptedit.conversion",
+    "import_delta": "ckptedit.deltas",
     "info": "ckptedit.families.info",
     "merge": "ckptedit.merging.run",
     "open_model": "ckptedit.diffusion",
@@ -50,6 +52,7 @@ __all__ = [
     "erase",
     "evaluate",
     "export",
+    "import_delta",
     "info",
     "merge",
     "open_model",

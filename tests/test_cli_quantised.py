@@ -34,6 +34,7 @@ RUNS = {  # every command that reads or edits values, over the scaled file
         ["{base}", "{scaled}", "-o", "new.safetensors", "--extra", "drop"],
     ],
     "apply": [["{scaled}", "{delta}", "--fuzz"], ["{base}", "{scaled}", "--fuzz"]],
+    "import": [["{scaled}", "{base}"], ["{delta}", "{scaled}"]],
     "export": [["{scaled}"]],
 }
 OTHERS = {"demo", "info"}

@@ -19,6 +19,7 @@ LINES = {  # a small run of each command, in the folder of `files`; the output i
     "eval": "base --erased Neon --retain Monet --companions 1 --steps 1",
     "merge": "base edited -m linear -o out",
     "apply": "base delta -o out",
+    "import": "lora base -o out",
     "export": "delta --rank 1 -o out",
 }
 
@@ -37,6 +38,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "demo -o base",
             "erase base --concept Neon --method uce --neighbors 1 -o edited",
             "diff base edited -o delta",
+            "export delta --rank 1 -o lora",
         ):
             assert CliRunner().invoke(app, line.split()).exit_code == 0, line
     return folder
@@ -46,7 +48,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def talkative(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every item of progress makes a line, since CliRunner's stderr is no terminal."""
     monkeypatch.setattr(display, "EVERY", 0.0)
-    for name in ("base", "edited", "delta"):
+    for name in ("base", "edited", "delta", "lora"):
         (tmp_path / name).symlink_to(files / name)
     monkeypatch.chdir(tmp_path)
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import ckptedit
-from ckptedit.cli import COMMANDS, HIDDEN, app
+from ckptedit.cli import COMMANDS, HIDDEN, KEYWORDS, app
 
 PACKAGE = Path(ckptedit.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py")
@@ -141,7 +141,7 @@ def test_the_files_room_imports_without_torch():
 
 def test_every_command_is_a_module_and_a_function_of_its_name():
     names = [command.callback.__name__ for command in app.registered_commands]
-    assert names == COMMANDS + HIDDEN
+    assert names == [KEYWORDS.get(name, name) for name in COMMANDS + HIDDEN]
     files = {path.stem for path in (PACKAGE / "cli").glob("*.py")}
     assert set(names) <= files
 
@@ -150,7 +150,7 @@ def test_every_command_is_a_module_and_a_function_of_its_name():
 def test_the_help_of_every_command_ends_with_an_example(command):
     last = command.callback.__doc__.strip().split("\n\n")[-1].strip()
     assert last.startswith("Example: ckptedit "), last
-    assert command.callback.__name__.replace("_", "-") in last
+    assert command.name in last
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])

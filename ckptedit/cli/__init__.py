@@ -24,8 +24,10 @@ from ckptedit.errors import CkptError
 # names of modules in this folder, each with a function of the same name, as work goes
 # fmt: off
 COMMANDS = ["demo", "info", "sample", "project", "erase", "diff", "eval", "merge", "apply",
-            "export"]
+            "import", "export"]
 # fmt: on
+
+KEYWORDS = {"import": "import_delta"}  # what Python has a use for -> the name of its module
 
 HIDDEN = ["train_mini"]  # for those who develop the tool
 
@@ -125,8 +127,8 @@ def help_of(command: Callable[..., None]) -> str:
 
 app.callback(help=help_of(root))(root)
 for _name in COMMANDS + HIDDEN:
-    _module = import_module(f"ckptedit.cli.{_name}")
-    _command = getattr(_module, _name)
+    _python = KEYWORDS.get(_name, _name)
+    _command = getattr(import_module(f"ckptedit.cli.{_python}"), _python)
     app.command(_name.replace("_", "-"), help=help_of(_command), hidden=_name in HIDDEN)(_command)
 
 

@@ -13,6 +13,7 @@ from ckptedit.cli.diff_tables import lines
 from ckptedit.cli.options import (
     AllowDownload,
     ClipSkip,
+    Exact,
     Force,
     Json,
     Keys,
@@ -105,9 +106,7 @@ def diff(
             help="Write the delta from OLD to NEW and print its path; - is stdout; default: none.",
         ),
     ] = None,
-    exact: Annotated[
-        bool, Option("--exact", help="-o: restores every bit, by larger forms where needed.")
-    ] = False,
+    exact: Exact = False,
     force: Force = False,
     threads: Threads = 2,
     quiet: Quiet = False,

@@ -111,6 +111,10 @@ Output = Annotated[
         help="What to write, - is stdout; default: <stem>.<command>.safetensors here.",
     ),
 ]
+Exact = Annotated[
+    bool,
+    Option("--exact", help="The delta restores every bit, by larger forms where needed."),
+]
 Force = Annotated[bool, Option("--force", help="Replace outputs that exist.")]
 InPlace = Annotated[bool, Option("--in-place", help="Allow an input as the output.")]
 Json = Annotated[bool, Option("--json", help="Print one JSON object.")]

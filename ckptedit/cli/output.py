@@ -42,7 +42,7 @@ def default_output(ckpt: str, operation: str) -> Path:
     from ckptedit.files.layout import FOLDER, find_layout
 
     name = "stdin" if ckpt == "-" else Path(os.path.realpath(ckpt)).name
-    for ending in (".index.json", ".safetensors"):
+    for ending in (".index.json", ".safetensors", ".pt", ".bin"):
         name = name.removesuffix(ending)
     ending = "" if find_layout(ckpt).kind == FOLDER else ".safetensors"
     return Path(f"{name}.{operation}{ending}")

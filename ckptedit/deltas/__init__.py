@@ -6,6 +6,7 @@ from ckptedit.deltas.change import Dense, LowRank
 from ckptedit.deltas.delta import Delta, is_delta, open_delta, read_delta
 from ckptedit.deltas.entry import Entry
 from ckptedit.deltas.export import Exported, export
+from ckptedit.deltas.import_delta import import_delta
 from ckptedit.deltas.make import Made, write_delta
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "carry_out",
     "check_target",
     "export",
+    "import_delta",
     "is_delta",
     "open_delta",
     "plan",

@@ -117,15 +117,16 @@ def require_whole(base: Checkpoint) -> None:
         )
 
 
-def open_foreign(checkpoint: Checkpoint, base: Checkpoint) -> ForeignDelta:
+def open_foreign(checkpoint: Checkpoint, base: Checkpoint, *, whole: bool = False) -> ForeignDelta:
     """A delta from a file of another tool, for the tensors of a base.
 
+    whole: whether it may have new values of all of them
     Raises BadCheckpoint if it holds anything that is not understood, and DoesNotFit if a module is
     not the base's, or has another shape.
     """
     require_weights(checkpoint)
     found = dict(_grouped(checkpoint))
-    if len(found) >= len(base) and not holds_factors(checkpoint):
+    if not whole and len(found) >= len(base) and not holds_factors(checkpoint):
         raise BadCheckpoint(
             f"{checkpoint.label} is no delta, but a whole checkpoint: `ckptedit diff BASE EDITED "
             "-o` makes a delta of it"

@@ -96,8 +96,6 @@ def write_delta(
     Raises BadParam; Incompatible if tensors differ in name or shape, or none in value;
     BadCheckpoint if a changed one holds NaN or Inf; and what `write` raises.
     """
-    if not 0 <= tolerance < 1:
-        raise BadParam(f"tolerance must be from 0 to 1, got {tolerance}")
     with ExitStack() as stack:
         before = stack.enter_context(opened(base))
         if isinstance(edited, Mapping) and not isinstance(edited, Checkpoint):
@@ -105,23 +103,43 @@ def write_delta(
         else:
             after = spelled_like(stack.enter_context(opened(edited)), before)
             inputs, side = [before, after], edited_side(before, after, keys, ignore)
-        check_output(output, inputs, force=force)
-        chooser = Chooser(before, side, exact=exact, tolerance=tolerance)
-        digest = choose_all(chooser, track)
-        parts = [(spec, part) for name in chooser.entries for spec, part in tensors(chooser, name)]
-        if gram is not None:
-            energy = np.asarray(gram, np.float32)
-            parts.append((Spec(file.GRAM, "F32", energy.shape), lambda: energy))
-        metadata = describe(chooser, digest, edit_lines(chooser, line), title(output))
-        metadata |= hashes(data_sha256(part() for _, part in parts))
-        written = write(
-            output,
-            [spec for spec, _ in parts],
-            (part() for _, part in parts),
-            metadata,
-            inputs=inputs,
-            force=force,
-        )
+        return write_side(before, side, inputs, output, exact=exact, tolerance=tolerance,
+                          line=line, gram=gram, force=force, track=track)  # fmt: skip
+
+
+def write_side(
+    base: Checkpoint,
+    side: Edited,
+    inputs: Sequence[Checkpoint],
+    output: str | Path,
+    *,
+    exact: bool,
+    tolerance: float,
+    line: Mapping[str, Any] | None,
+    gram: NDArray[np.float32] | None = None,
+    force: bool,
+    track: Track,
+) -> Made:
+    """As `write_delta`, of an edited side of any kind. inputs: what it must not overwrite"""
+    if not 0 <= tolerance < 1:
+        raise BadParam(f"tolerance must be from 0 to 1, got {tolerance}")
+    check_output(output, inputs, force=force)
+    chooser = Chooser(base, side, exact=exact, tolerance=tolerance)
+    digest = choose_all(chooser, track)
+    parts = [(spec, part) for name in chooser.entries for spec, part in tensors(chooser, name)]
+    if gram is not None:
+        energy = np.asarray(gram, np.float32)
+        parts.append((Spec(file.GRAM, "F32", energy.shape), lambda: energy))
+    metadata = describe(chooser, digest, edit_lines(chooser, line), title(output))
+    metadata |= hashes(data_sha256(part() for _, part in parts))
+    written = write(
+        output,
+        [spec for spec, _ in parts],
+        (part() for _, part in parts),
+        metadata,
+        inputs=inputs,
+        force=force,
+    )
     return Made(written.path, written.sha256, digest, chooser.entries)
 
 

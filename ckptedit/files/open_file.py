@@ -14,9 +14,10 @@ from ckptedit.files.names import escape
 SPOOL_CHUNK = 1 << 20  # bytes
 
 WRITTEN_TO = attrgetter("st_ino", "st_size", "st_mtime_ns")  # what another write would change
+CONVERT = "convert it to safetensors first; `ckptedit import` takes edits as they are"
 FOREIGN = {  # how other files begin -> what they are and what to do
-    b"PK\x03\x04": "is a pickle in a zip (.ckpt, .pt); convert it to safetensors first",
-    b"\x80": "is a pickle (.ckpt, .pt, .bin); convert it to safetensors first",
+    b"PK\x03\x04": f"is a pickle in a zip (.ckpt, .pt); {CONVERT}",
+    b"\x80": f"is a pickle (.ckpt, .pt, .bin); {CONVERT}",
     b"GGUF": "is a GGUF file, not safetensors",
     b"version https://git-lfs": "is a Git LFS pointer; fetch the file itself with `git lfs pull`",
     b"<": "is a web page, not safetensors; was the download refused?",
