@@ -26,7 +26,11 @@ from deltas.conftest import (
 
 BLOCK = "down_blocks.1.attentions.0.transformer_blocks.0.attn2."
 NAMES = {f"{BLOCK}to_k.weight": KEY, f"{BLOCK}to_v.weight": VALUE}
-UNET = {**NAMES, "down_blocks.0.resnets.0.conv1.bias": BIAS}
+UNET = {
+    **NAMES,
+    "down_blocks.0.resnets.0.conv1.weight": CONV,
+    "down_blocks.0.resnets.0.conv1.bias": BIAS,
+}
 
 
 def run(*args):
@@ -83,6 +87,20 @@ def test_a_pickle_of_new_values_becomes_a_small_delta_that_is_applied_and_taken_
     for tensor, raw in before.items():
         if tensor not in (KEY, VALUE):
             assert found[tensor] == raw
+
+
+def test_a_whole_unet_is_one_of_edits_too_and_what_it_does_not_change_is_left_out(tmp_path):
+    """RECE saves all of `unet.state_dict()`, which is all that a bare UNet's file has."""
+    names = {name.removeprefix("model.diffusion_model."): key for key, name in UNET.items()}
+    base = {name: start()[f"model.diffusion_model.{name}"] for name in names}
+    save_file(base, tmp_path / "unet.safetensors")
+    new = {key: torch.from_numpy(base[name]) for name, key in names.items()}
+    new[f"{BLOCK}to_v.weight"] = new[f"{BLOCK}to_v.weight"] + 1
+    torch.save(new, tmp_path / "rece.pt")
+    done = run(tmp_path / "rece.pt", tmp_path / "unet.safetensors", "-o", tmp_path / "d")
+    assert done.exit_code == 0, done.output
+    with Checkpoint(tmp_path / "d") as delta:
+        assert all("attn2_to_v" in key for key in delta) and len(delta) == 3
 
 
 def test_an_exact_delta_gives_every_bit_of_the_file_and_of_the_base(base):
