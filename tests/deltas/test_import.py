@@ -13,6 +13,7 @@ from ckptedit.cli import app
 from ckptedit.files import Checkpoint
 from deltas.conftest import (
     BIAS,
+    CONV,
     KEY,
     SHAPES,
     VALUE,
