@@ -13,7 +13,7 @@ from ckptedit.deltas.change import BLOCK, Dense, LowRank, compact, patched
 from ckptedit.deltas.delta import is_delta
 from ckptedit.deltas.distance import Bytes, Distance, apart
 from ckptedit.deltas.foreign import ForeignDelta, open_foreign, require_whole
-from ckptedit.deltas.make import TOLERANCE, Made, write_side
+from ckptedit.deltas.make import TOLERANCE, Made, check_tolerance, write_side
 from ckptedit.errors import BadParam
 from ckptedit.files import Checkpoint, ledger, opened, require_weights
 from ckptedit.files.pickled import Unpickled, is_pickle
@@ -39,6 +39,7 @@ def import_delta(
     Raises BadCheckpoint if the file holds anything that is not understood, DoesNotFit if it does
     not fit the base, BadParam if it is a delta already, and what `write_delta` raises.
     """
+    check_tolerance(tolerance)
     with ExitStack() as stack:
         start = stack.enter_context(opened(base))
         require_weights(start)

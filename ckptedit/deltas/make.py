@@ -96,6 +96,7 @@ def write_delta(
     Raises BadParam; Incompatible if tensors differ in name or shape, or none in value;
     BadCheckpoint if a changed one holds NaN or Inf; and what `write` raises.
     """
+    check_tolerance(tolerance)
     with ExitStack() as stack:
         before = stack.enter_context(opened(base))
         if isinstance(edited, Mapping) and not isinstance(edited, Checkpoint):
@@ -105,6 +106,12 @@ def write_delta(
             inputs, side = [before, after], edited_side(before, after, keys, ignore)
         return write_side(before, side, inputs, output, exact=exact, tolerance=tolerance,
                           line=line, gram=gram, force=force, track=track)  # fmt: skip
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Raises BadParam."""
+    if not 0 <= tolerance < 1:
+        raise BadParam(f"tolerance must be from 0 to 1, got {tolerance}")
 
 
 def write_side(
@@ -121,8 +128,6 @@ def write_side(
     track: Track,
 ) -> Made:
     """As `write_delta`, of an edited side of any kind. inputs: what it must not overwrite"""
-    if not 0 <= tolerance < 1:
-        raise BadParam(f"tolerance must be from 0 to 1, got {tolerance}")
     check_output(output, inputs, force=force)
     chooser = Chooser(base, side, exact=exact, tolerance=tolerance)
     digest = choose_all(chooser, track)
