@@ -13,7 +13,7 @@ from ckptedit.cli import app
 from ckptedit.concepts.wish import Wish
 from ckptedit.erasure.checks import look_over
 from ckptedit.errors import BadCheckpoint, BadParam
-from ckptedit.families import SD1, SD2, SDXL
+from ckptedit.families import SD1, SD2, SDXL, Family
 from ckptedit.files import Checkpoint
 
 
@@ -102,8 +102,8 @@ def test_the_plan_is_said_before_the_work_and_not_among_the_results(base: Path) 
 def test_a_unet_that_takes_more_than_a_prompt_is_refused_by_its_header(
     tmp_path: Path, spelling: str
 ) -> None:
-    opened = header_of(SD1, 9, tmp_path / "inpainting.safetensors", spelling)
-    with pytest.raises(BadCheckpoint, match="takes 9 channels, not 4: it is an inpainting model"):
+    opened = header_of(SD1, 5, tmp_path / "depth.safetensors", spelling)
+    with pytest.raises(BadCheckpoint, match="takes 5 channels, not 4: it is a depth model"):
         look_over(opened, Wish(["Neon"]), method="conabl")
     look_over(opened, Wish(["Neon"]), method="uce")  # reads the text encoder only
     look_over(
@@ -111,10 +111,12 @@ def test_a_unet_that_takes_more_than_a_prompt_is_refused_by_its_header(
     )
 
 
-def test_a_family_that_cannot_be_run_is_refused_by_its_header(tmp_path: Path) -> None:
-    opened = header_of(SDXL, 4, tmp_path / "sdxl.safetensors")
-    with pytest.raises(BadCheckpoint, match="sdxl reads two text encoders"):
-        look_over(opened, Wish(["Neon"]), method="conabl")
+@pytest.mark.parametrize(("family", "channels"), [(SD1, 8), (SD1, 9), (SDXL, 4), (SDXL, 9)])
+def test_what_is_run_on_a_prompt_and_a_blank_picture_is_not_refused(
+    tmp_path: Path, family: Family, channels: int
+) -> None:
+    opened = header_of(family, channels, tmp_path / "it.safetensors")
+    assert look_over(opened, Wish(["Neon"]), method="conabl") == family
 
 
 def test_an_unknown_prediction_is_refused_by_its_header(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from refusal import refused
-from small_models import KINDS, Small, small
+from small_models import Small, small
 from typer.testing import CliRunner, Result
 
 from ckptedit.cli import app
@@ -13,7 +13,7 @@ from ckptedit.families import FAMILIES
 from ckptedit.files import Checkpoint
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=["sd2", "sdxl"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Small:
     return small(request.param, tmp_path_factory.mktemp(request.param))
 
@@ -91,3 +91,27 @@ def test_without_a_tokenizer_every_command_says_how_to_get_one_and_stops(
 @one
 def test_an_edit_of_one_of_two_text_encoders_is_refused(base: Path) -> None:
     refused(erased(base, "-q", "--method", "te-quickfix"), "sdxl reads 2 text encoders")
+
+
+KIND = {  # what the UNet takes and puts out -> the options that say so
+    ("sd1", 9): (), ("sd2", 4): ("--prediction", "v_prediction"), ("sdxl", 4): (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "channels"), KIND)
+def test_a_training_and_a_sheet_of_pictures_run_on_every_kind(
+    kind: str, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small(kind, tmp_path / "family", channels=channels)
+    monkeypatch.setitem(FAMILIES, kind, model.family)
+    monkeypatch.chdir(tmp_path)
+    model.tokenizer.save_pretrained(tmp_path / "tokenizer")
+    base, told = model.ldm(tmp_path / "base.safetensors"), KIND[kind, channels]
+    few = ("--steps", 2, "--pictures", 1, "--batch", 2, "--lr", 0.01, "--guard", "l2")
+    done = erased(base, "--method", "conabl", *few, *told, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["kv_change"]["target"] > 0.01
+    done = run(
+        "sample", "edited.safetensors", "cat", "--seeds", 1, "--steps", 1, *told, "-o", "x.png"
+    )
+    assert (done.exit_code, done.stdout) == (0, "x.png\n"), done.output

@@ -1,6 +1,6 @@
 """A checkpoint as a model that runs: built from our own configs and names, strictly, offline."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,8 @@ from ckptedit.families.family import UNET_PREFIXES
 from ckptedit.families.kv import kv_role
 from ckptedit.families.load import load_component, read_config
 from ckptedit.families.names import inverse, translate, unet_table
-from ckptedit.families.own import prediction_of
+from ckptedit.families.own import RESCALED, prediction_of, zero_snr
+from ckptedit.families.runnable import input_channels
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, require_weights
 from ckptedit.text.condition import Condition
@@ -28,23 +29,49 @@ LATENT_PIXELS = {"cpu": 32 * 16 * 16, "cuda": 16 * 64 * 64}
 
 
 class Denoiser:
-    """A UNet as a function: noised latents, timesteps and text to the noise it sees."""
+    """A UNet as a function: noised latents, timesteps and text to the noise it sees.
 
-    def __init__(self, unet: Module, schedule: Schedule) -> None:
-        self.unet = unet
-        self.schedule = schedule
+    beside: what it takes beside latents [b, c, h, w], as more channels [1, n, h, w]; None: nothing
+    enlarged: how many pixels of a picture are one of its latent, either way
+    """
+
+    def __init__(
+        self,
+        unet: Module,
+        schedule: Schedule,
+        *,
+        beside: Callable[[Tensor], Tensor] | None = None,
+        enlarged: int = 8,
+    ) -> None:
+        self.unet, self.schedule = unet, schedule
+        self.beside, self.enlarged = beside, enlarged
 
     def __call__(self, latents: Tensor, t: Tensor, text: Condition) -> Tensor:
         """latents [b, c, h, w], t [b] in 0..999, text of b prompts -> noise [b, c, h, w]."""
-        added = {} if text.pooled is None else {"text_embeds": text.pooled, **text.extras}
-        output = self.unet(
+        return self.schedule.to_epsilon(self.output(latents, t, text), latents, t)
+
+    def output(self, latents: Tensor, t: Tensor, text: Condition) -> Tensor:
+        """As a call, but what the UNet itself puts out: noise, or a velocity."""
+        added = None
+        if text.pooled is not None:
+            added = {"text_embeds": text.pooled, **(text.extras or self.sizes(latents))}
+        if self.beside is not None:
+            more = self.beside(latents).expand(len(latents), -1, -1, -1)
+            latents = torch.cat([latents, more], 1)
+        output: Tensor = self.unet(
             latents,
             t,
             encoder_hidden_states=text.tokens,
-            added_cond_kwargs=added or None,
+            added_cond_kwargs=added,
             return_dict=False,
         )[0]
-        return self.schedule.to_epsilon(output, latents, t)
+        return output
+
+    def sizes(self, latents: Tensor) -> dict[str, Tensor]:
+        """What SDXL reads beside the text: the picture was as large as it is, and not cropped."""
+        height, width = (self.enlarged * side for side in latents.shape[2:])
+        row = torch.tensor([height, width, 0, 0, height, width], device=latents.device)
+        return {"time_ids": row.expand(len(latents), -1).to(latents.dtype)}
 
 
 class Model:
@@ -72,14 +99,18 @@ class Model:
         self.half = half
         self.prediction = prediction
         self.clip_skip = clip_skip
+        self.scale = family.latent_scale
         self._tokenizer = tokenizer
+        self._beside: dict[tuple[int, int], Tensor] = {}  # size of a latent -> what stands beside
 
     @cached_property
     def unet(self) -> Module:
         def build(config: dict[str, Any]) -> Module:
             from diffusers import UNet2DConditionModel
 
-            return UNet2DConditionModel.from_config(config)
+            return UNet2DConditionModel.from_config(
+                config | {"in_channels": input_channels(self.checkpoint)}
+            )
 
         unet = load_component(self.checkpoint, self.family, "unet", build=build)
         if self.half:
@@ -107,11 +138,40 @@ class Model:
     @cached_property
     def schedule(self) -> Schedule:
         config = read_config(self.family, "scheduler", self.checkpoint)
-        return Schedule(config | {"prediction_type": self.prediction})
+        said = {"prediction_type": self.prediction, RESCALED: zero_snr(self.checkpoint)}
+        return Schedule(config | said)
 
     @property
     def denoiser(self) -> Denoiser:
-        return Denoiser(self.unet, self.schedule)
+        more = input_channels(self.checkpoint) != self.latent_shape[0]
+        beside = self.beside if more else None
+        return Denoiser(self.unet, self.schedule, beside=beside, enlarged=self.enlarged)
+
+    @property
+    def enlarged(self) -> int:
+        """How many pixels of a picture are one of its latent, either way."""
+        levels = read_config(self.family, "vae")["block_out_channels"]
+        return int(2 ** (len(levels) - 1))
+
+    @torch.no_grad()
+    def beside(self, latents: Tensor) -> Tensor:
+        """What a UNet that takes a picture is given for latents [b, c, h, w]: none of it.
+
+        An instruction model has zeros for it, as in its training without a picture (Brooks et al.,
+        InstructPix2Pix, 2023, https://arxiv.org/abs/2211.09800); an inpainting model a mask that
+        covers all of a grey one.
+        """
+        height, width = latents.shape[2:]
+        if (height, width) not in self._beside:
+            missing = input_channels(self.checkpoint) - latents.shape[1]
+            shown = torch.zeros(1, missing, height, width)
+            if missing > latents.shape[1]:
+                grey = torch.zeros(1, 3, self.enlarged * height, self.enlarged * width)
+                vae: Any = self.vae
+                seen = vae.encode(grey.to(self.device)).latent_dist.mode()
+                shown = torch.cat([torch.ones(1, 1, height, width), seen.cpu() * self.scale], 1)
+            self._beside[height, width] = shown
+        return self._beside[height, width].to(latents)
 
     @cached_property
     def batch(self) -> int:
@@ -134,7 +194,7 @@ class Model:
     def latent_shape(self) -> tuple[int, int, int]:
         """[c, h, w] of one latent."""
         config = read_config(self.family, "unet", self.checkpoint)
-        return (config["in_channels"], config["sample_size"], config["sample_size"])
+        return (config["out_channels"], config["sample_size"], config["sample_size"])
 
 
 def open_model(

@@ -11,6 +11,7 @@ from torch import Tensor
 from ckptedit.diffusion.model import Denoiser, Model, open_model
 from ckptedit.diffusion.noise import noises_for
 from ckptedit.errors import BadParam
+from ckptedit.families.own import RESCALED
 from ckptedit.files import Checkpoint
 from ckptedit.progress import Track, silent
 from ckptedit.text.condition import Condition
@@ -18,6 +19,9 @@ from ckptedit.text.condition import Condition
 # of the latents that the VAE decodes at once: 2 of SD1 or 32 of mini. Its widest layers hold 128
 # numbers for each of a picture's pixels, 64 to a latent's one: 0.3 GB for a picture of SD1.
 DECODED_PIXELS = 2 * 64 * 64
+
+USED = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type",
+        RESCALED)  # of a schedule's config  # fmt: skip
 
 Watch = Callable[[int, Tensor], None]  # a timestep and the latents there, [b, c, h, w]
 
@@ -106,11 +110,11 @@ def solve(
         if watch:
             watch(int(t), latents)
         doubled = torch.cat([latents, latents]) if guidance != 1 else latents
-        noise = denoiser(doubled, t.expand(len(doubled)).to(latents.device), both).float()
+        seen = denoiser.output(doubled, t.expand(len(doubled)).to(latents.device), both).float()
         if guidance != 1:
-            without, with_prompt = noise.chunk(2)
-            noise = without + guidance * (with_prompt - without)
-        latents = solver.step(noise, t, latents, return_dict=False)[0]
+            without, with_prompt = seen.chunk(2)
+            seen = without + guidance * (with_prompt - without)
+        latents = solver.step(seen, t, latents, return_dict=False)[0]
     return latents
 
 
@@ -129,8 +133,8 @@ def decode(model: Model, latents: Tensor) -> Tensor:
 def _solver(denoiser: Denoiser, steps: int) -> Any:
     from diffusers import DPMSolverMultistepScheduler
 
-    # the denoiser has already turned a velocity into noise
-    config = denoiser.schedule.config | {"prediction_type": "epsilon"}
+    # timesteps are spread evenly from the last one to the first, whatever its own solver does
+    config = {name: x for name, x in denoiser.schedule.config.items() if name in USED}
     solver = DPMSolverMultistepScheduler.from_config(config)
     solver.set_timesteps(steps)
     return solver

@@ -20,6 +20,8 @@ PREDICTIONS = ("epsilon", "v_prediction")
 VELOCITY = "v_pred"  # a tensor of this name in a single file: its UNet puts out a velocity
 ZERO_SNR = "ztsnr"  # and of this one: its schedule ends in noise, without any signal
 
+RESCALED = "rescale_betas_zero_snr"  # what diffusers calls that
+
 SIZE, STEPS, SHARE = (1, 1024), (1, 100_000), (0.0, 1.0)
 RANGES: dict[
     str, dict[str, tuple[float, float]]
@@ -32,7 +34,8 @@ RANGES: dict[
 def own_config(checkpoint: Checkpoint, component: str) -> dict[str, Any]:
     """The facts of a folder's own config that count; none of a single file.
 
-    component: "unet": sample_size (of latents); "scheduler": betas, timesteps, prediction_type
+    component: "unet": sample_size (of latents); "scheduler": betas, timesteps, prediction_type,
+    and whether the schedule is stretched to end without a signal
     Raises BadCheckpoint if one is not what it must be.
     """
     if checkpoint.layout.kind != FOLDER or component not in CONFIGS:
@@ -46,11 +49,7 @@ def own_config(checkpoint: Checkpoint, component: str) -> dict[str, Any]:
             found[fact] = _number(said[fact], least, greatest, f"{escape(path)}: {fact}")
     if component == "scheduler":
         found |= {k: said[k] for k in ("beta_schedule", "prediction_type") if k in said}
-        if said.get("rescale_betas_zero_snr"):
-            raise BadCheckpoint(
-                f"{escape(path)}: rescale_betas_zero_snr: schedules with no signal at their end "
-                f"are not supported"
-            )
+        found[RESCALED] = bool(said.get(RESCALED))
     return found
 
 
@@ -92,8 +91,10 @@ def prediction_of(checkpoint: Checkpoint, family: Family, asked: str = "auto") -
 
 
 def zero_snr(checkpoint: Checkpoint) -> bool:
-    """Whether a marker tensor says that the schedule of its training ended without a signal."""
-    return _has_marker(checkpoint, ZERO_SNR)
+    """Whether a marker tensor, or a folder's scheduler, says that the schedule of its training
+    ended without a signal."""
+    told: bool = own_config(checkpoint, "scheduler").get(RESCALED, False)
+    return told or _has_marker(checkpoint, ZERO_SNR)
 
 
 def _has_marker(tensors: Mapping[str, Any], marker: str) -> bool:

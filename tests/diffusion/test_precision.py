@@ -6,20 +6,20 @@ import torch
 from ckptedit.diffusion import Model, decode, open_model
 from ckptedit.diffusion.device import resolve_precision, trainable
 from ckptedit.families import Family
-from ckptedit.families.kv import KV_NAME
+from ckptedit.families.kv import kv_role
 
 
 def test_of_a_half_width_unet_only_keys_and_values_are_float32(checkpoint, family) -> None:
     unet = open_model(checkpoint, family=family, precision="bfloat16").unet
     for name, parameter in unet.named_parameters():
-        wide = bool(KV_NAME.search(name))
+        wide = bool(kv_role(name))
         assert parameter.dtype == (torch.float32 if wide else torch.bfloat16), name
 
 
 def test_gradients_of_keys_and_values_are_float32_in_half_width(checkpoint, family: Family) -> None:
     model = open_model(checkpoint, family=family, precision="bfloat16")
     model.unet.requires_grad_(False)
-    wide = [p for n, p in model.unet.named_parameters() if KV_NAME.search(n)]
+    wide = [p for n, p in model.unet.named_parameters() if kv_role(n)]
     for parameter in wide:
         parameter.requires_grad_(True)
     text = model.text.encode(["a cat"]).condition

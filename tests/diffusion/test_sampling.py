@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from tiny_model import SCHEDULER
 from torch import Tensor
 from torch.testing import assert_close
@@ -91,7 +91,7 @@ class PerfectDenoiser(Denoiser):
     def __init__(self, clean: Tensor, schedule: Schedule) -> None:
         self.clean, self.schedule = clean, schedule
 
-    def __call__(self, latents: Tensor, t: Tensor, text: Condition) -> Tensor:
+    def output(self, latents: Tensor, t: Tensor, text: Condition) -> Tensor:
         signal, spread = self.schedule.weights(t, latents)
         return (latents - signal * self.clean) / spread
 
@@ -121,6 +121,17 @@ def test_a_velocity_is_turned_into_the_noise_it_stands_for() -> None:
     theirs = DDIMScheduler.from_config(SCHEDULER).get_velocity(clean, noise, t)
     noised = velocity.add_noise(clean, noise, t)
     assert_close(velocity.to_epsilon(theirs, noised, t), noise, atol=1e-5, rtol=1e-5)
+
+
+def test_a_stretched_schedule_is_that_of_diffusers_and_ends_without_a_signal() -> None:
+    told = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    ours = Schedule(SCHEDULER | told)
+    theirs = DPMSolverMultistepScheduler.from_config(SCHEDULER | told)
+    assert_close(ours.alphas_cumprod, theirs.alphas_cumprod, atol=1e-7, rtol=1e-4)
+    assert ours.alphas_cumprod[-1] == 2.0**-24 and float(ours.betas[-1]) > 0.6
+    usual = Schedule(SCHEDULER)
+    assert_close(ours.alphas_cumprod[0], usual.alphas_cumprod[0])
+    assert_close(ours.betas[:1], usual.betas[:1])
 
 
 def test_an_unknown_schedule_is_refused() -> None:
