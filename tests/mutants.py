@@ -359,8 +359,8 @@ MUTANTS = (
     Mutant(
         "a moment is taken for that of another lexicon",
         "subspaces/vocabulary.py",
-        "key = digest([VERSION, encoder_digest(encoder), *words])",
-        "key = digest([VERSION, encoder_digest(encoder)])",
+        "key = digest([VERSION, encoder.digest(), *words])",
+        "key = digest([VERSION, encoder.digest()])",
         VOCABULARY,
     ),
     Mutant(

@@ -1,7 +1,7 @@
 """`ckptedit erase`: makes a checkpoint forget a concept."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -18,6 +18,7 @@ from ckptedit.cli.erase_options import (
     Kind,
     Lexicon,
     ListMethods,
+    ListPrompts,
     MaxDrift,
     Method,
     MinErase,
@@ -40,6 +41,8 @@ from ckptedit.cli.options import (
     Concepts,
     Device,
     DryRun,
+    Embeddings,
+    EncoderFolder,
     Force,
     InPlace,
     Json,
@@ -98,6 +101,9 @@ def erase(
     tokenizer: Tokenizer = None,
     clip_skip: ClipSkip = None,
     allow_download: AllowDownload = False,
+    text_encoder: EncoderFolder = None,
+    embeddings: Embeddings = None,
+    list_prompts: ListPrompts = False,
     delta: Delta = False,
     force: Force = False,
     in_place: InPlace = False,
@@ -135,21 +141,38 @@ def erase(
     inputs = [opened, *([before] if before else [])]
     check_output(target, inputs, force=force, in_place=in_place)  # before torch: shows at once
     look_over(opened, Wish(**wish), method=method, prediction=prediction, basis=held)
-    words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
+    words = None
+    if embeddings is None and text_encoder is None and not list_prompts:
+        words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
+    how: dict[str, Any] = {
+        "basis": held, "original": before, "embeddings": embeddings, **wish,
+        **resolve(method, param, given),
+    }  # fmt: skip
     with progress(quiet) as track:
         track.begin(LOADING)
+        if list_prompts:
+            from ckptedit.erasure.needed import prompts_needed
+
+            print_and_end(prompts_needed(opened, **how), track)
         from ckptedit.erasure.erase import erase as run
 
         erasure = run(
-            opened, output=target, basis=held, original=before, device=device, threads=threads,
-            prediction=prediction, tokenizer=words, clip_skip=clip_skip, delta=delta,
+            opened, output=target, device=device, threads=threads, prediction=prediction,
+            tokenizer=words, clip_skip=clip_skip, text_encoder=text_encoder, delta=delta,
             force=force, in_place=in_place, resume=resume, track=track,
-            tell=teller(target, dry_run, json, track, quiet), **wish,
-            **resolve(method, param, given),
+            tell=teller(target, dry_run, json, track, quiet), **how,
         )  # fmt: skip
     say(*summary(erasure), quiet=quiet)
     if target != "-":
         typer.echo(as_json(as_report(erasure, target)) if json else target)
+
+
+def print_and_end(lines: Sequence[str], track: Progress) -> NoReturn:
+    """One in a line, or nothing; and that is all."""
+    track.close()
+    if lines:
+        typer.echo("\n".join(lines))
+    raise typer.Exit
 
 
 def teller(target: str, dry_run: bool, json: bool, track: Progress, quiet: bool) -> "Tell | None":
@@ -159,14 +182,12 @@ def teller(target: str, dry_run: bool, json: bool, track: Progress, quiet: bool)
         for line in announced(outlook):
             track.say(line)
 
-    def print_and_end(outlook: "Outlook") -> None:
-        track.close()
-        lines = announced(outlook)
-        typer.echo(as_json(as_plan(outlook, target)) if json else "\n".join(lines))
-        raise typer.Exit
+    def print_it(outlook: "Outlook") -> None:
+        plan = [as_json(as_plan(outlook, target))] if json else announced(outlook)
+        print_and_end(plan, track)
 
     if dry_run:
-        return print_and_end
+        return print_it
     return None if quiet else say_all
 
 

@@ -60,6 +60,22 @@ ClipSkip = Annotated[
         help="Layer of the text encoder to read; 1 is the last; default: the family's.",
     ),
 ]
+Embeddings = Annotated[
+    str | None,
+    Option(
+        "--embeddings",
+        metavar="FILE",
+        help="Of prompts, made elsewhere: tensors [n, d] named by their prompts; default: none.",
+    ),
+]
+EncoderFolder = Annotated[
+    Path | None,
+    Option(
+        "--text-encoder",
+        metavar="DIR",
+        help="Of a file that holds none: its folder, or its pipeline's; default: the file's own.",
+    ),
+]
 
 # how it is done
 

@@ -11,6 +11,8 @@ from ckptedit.cli.options import (
     Ckpt,
     ClipSkip,
     Concepts,
+    Embeddings,
+    EncoderFolder,
     Force,
     Json,
     Quiet,
@@ -77,6 +79,8 @@ def project(
     tokenizer: Tokenizer = None,
     clip_skip: ClipSkip = None,
     allow_download: AllowDownload = False,
+    text_encoder: EncoderFolder = None,
+    embeddings: Embeddings = None,
     output: Annotated[
         str | None,
         Option(
@@ -110,7 +114,9 @@ def project(
     if output is not None:
         files = [part for each in of.values() for part in each if isinstance(part, Checkpoint)]
         check_output(output, [opened, *files], force=force)
-    words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
+    words = None
+    if embeddings is None and text_encoder is None:
+        words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
 
     with progress(quiet) as track:
         track.begin(LOADING)
@@ -121,7 +127,8 @@ def project(
         found = run(
             opened, neighbors=neighbors, among=listed([among]) if among[:1] == "@" else among,
             tokens=tokens, cut=Cut(rank, energy), center=center, tolerance=tolerance,
-            tokenizer=words, clip_skip=clip_skip, track=track, **of,
+            tokenizer=words, clip_skip=clip_skip, text_encoder=text_encoder,
+            embeddings=embeddings, track=track, **of,
         )  # fmt: skip
     if output is not None:
         save_subspace(found, output, force=force)

@@ -91,6 +91,7 @@ class Model:
         half: torch.dtype | None = None,
         tokenizer: str | Path | Vocabulary | None = None,
         clip_skip: int | None = None,
+        text: TextEncoder | None = None,
         prediction: str = "epsilon",
     ) -> None:
         self.checkpoint = checkpoint
@@ -102,6 +103,7 @@ class Model:
         self.scale = family.latent_scale
         self._tokenizer = tokenizer
         self._beside: dict[tuple[int, int], Tensor] = {}  # size of a latent -> what stands beside
+        self._text = text
 
     @cached_property
     def unet(self) -> Module:
@@ -130,6 +132,8 @@ class Model:
 
     @cached_property
     def text(self) -> TextEncoder:
+        if self._text is not None:
+            return self._text
         encoder = load_text_encoder(
             self.checkpoint, self.family, tokenizer=self._tokenizer, clip_skip=self.clip_skip
         )
@@ -203,6 +207,7 @@ def open_model(
     device: str = "cpu",
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
+    text: TextEncoder | None = None,
     family: Family | None = None,
     precision: str = "auto",
     prediction: str = "auto",
@@ -214,6 +219,7 @@ def open_model(
     device:    "auto", "cpu", "cuda", "cuda:N", "mps"
     tokenizer: a folder or file; default: what `find_vocabulary` finds
     clip_skip: the layer of the text encoders to read, the last is 1; default: the family's
+    text:      another encoder than the checkpoint's own
     family:    default: detected
     precision: of the UNet: "float32", "bfloat16", "float16", or "auto": half the width where the
                hardware has it
@@ -237,6 +243,7 @@ def open_model(
         tokenizer=tokenizer,
         clip_skip=clip_skip,
         prediction=prediction_of(checkpoint, found, prediction) if runs else prediction,
+        text=text,
     )
 
 

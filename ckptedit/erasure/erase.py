@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.lists import one_or_more
 from ckptedit.concepts.wish import Wish
 from ckptedit.deltas import write_delta
@@ -15,7 +16,7 @@ from ckptedit.deltas.change import Dense, LowRank, patched
 from ckptedit.erasure.anew import anew
 from ckptedit.erasure.checks import usual_method
 from ckptedit.erasure.job import Erasure, carry_out, prepare
-from ckptedit.erasure.memory import OnDisk
+from ckptedit.erasure.memory import FORGETFUL, OnDisk
 from ckptedit.erasure.options import DEFAULTS, Options
 from ckptedit.erasure.outlook import Outlook
 from ckptedit.errors import WriteFailed
@@ -24,6 +25,8 @@ from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, check_output, check_space, ledger, write_edited
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.basis import read_basis
+from ckptedit.text.outside import read_elsewhere
+from ckptedit.text.table import PromptTable
 
 
 def erase(
@@ -59,6 +62,8 @@ def erase(
     prediction: str = "auto",
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
+    embeddings: Checkpoint | str | Path | PromptTable | None = None,
+    text_encoder: str | Path | None = None,
     delta: bool = False,
     force: bool = False,
     in_place: bool = False,
@@ -85,6 +90,8 @@ def erase(
     prediction: what the UNet puts out: "epsilon", "v_prediction", or "auto"
     tokenizer:  a folder or file; default: what `find_vocabulary` finds
     clip_skip:  the layer of the text encoders to read, the last is 1; default: the family's
+    embeddings, text_encoder: of families whose files hold no text encoder: prompts' embeddings in a
+                file, each named by its prompt; or the folder of the encoder, or of its pipeline
     delta:      writes what changed instead, as a delta file of the unrounded changes
     resume:     goes on where the same training was interrupted, if it was
     tell:       called with what is about to be done, before the dear work; may raise to end it
@@ -122,6 +129,11 @@ def erase(
     if before is not None and not options.trained:
         wish = anew(opened, before, wish)
         base, before = before, None
+    family = detect(base)
+    text = read_elsewhere(
+        base, family, list(lexicon_of(family, wish.lexicon)), embeddings=embeddings,
+        folder=text_encoder, device=device,
+    )  # fmt: skip
     job = prepare(
         base,
         wish,
@@ -131,11 +143,12 @@ def erase(
         prediction=prediction,
         tokenizer=tokenizer,
         clip_skip=clip_skip,
+        text=text,
         original=before,
     )
     if tell:
         tell(job.outlook())
-    memory = OnDisk(job.key(), resume)
+    memory = OnDisk(job.key(), resume) if options.trained else FORGETFUL
     result = carry_out(job, memory, track)
     if output is None:
         return result
@@ -149,6 +162,8 @@ def erase(
                 base, result, output, parent=opened, force=force, in_place=in_place
             )
     except WriteFailed as error:
+        if not options.trained:
+            raise
         raise WriteFailed(f"{error}; what was trained is kept: --resume writes it") from error
     memory.forget()
     return replace(result, path=written.path, sha256=written.sha256)

@@ -18,7 +18,7 @@ from ckptedit.erasure.closed_forms.scaling import scaled
 from ckptedit.erasure.closed_forms.sides import HELD_OUT, Where, sides
 from ckptedit.erasure.kv import KVWeights
 from ckptedit.erasure.measure import Effect, measure
-from ckptedit.erasure.memory import OnDisk
+from ckptedit.erasure.memory import Memory
 from ckptedit.erasure.method import Edits, Method, Solution
 from ckptedit.erasure.options import Options
 from ckptedit.erasure.original import original_of
@@ -30,8 +30,8 @@ from ckptedit.files import Checkpoint, ledger
 from ckptedit.files.cache import digest
 from ckptedit.progress import Track, plan, silent
 from ckptedit.subspaces.subspace import second_moment
-from ckptedit.subspaces.vocabulary import encoder_digest, vocabulary_digest
 from ckptedit.subspaces.words import Words
+from ckptedit.text import TextEncoder
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Job:
     def key(self) -> str:
         """The digest of all that the training depends on, but for where its result goes."""
         facts = (asdict(self.request), self.options.facts(), self.threads, asdict(self.lexicon))
-        words = encoder_digest(self.model.text)  # another --tokenizer is another training
+        words = self.model.text.digest()  # another --tokenizer is another training
         before = [] if self.original is None else [self.original.checkpoint.data_sha256()]
         return digest([self.model.fingerprint(), words, repr(facts), *before])
 
@@ -131,6 +131,7 @@ def prepare(
     prediction: str = "auto",
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
+    text: TextEncoder | None = None,
     original: Checkpoint | None = None,
 ) -> Job:
     """Finds what is wrong with a request, its options or the checkpoint, before the dear work."""
@@ -143,6 +144,7 @@ def prepare(
         device=device,
         tokenizer=tokenizer,
         clip_skip=clip_skip,
+        text=text,
         family=family,
         prediction=prediction,
         training=True,
@@ -154,7 +156,7 @@ def prepare(
     return Job(checkpoint, model, lexicon, request, options, weights, threads, first)
 
 
-def carry_out(job: Job, memory: OnDisk, track: Track = silent) -> Erasure:
+def carry_out(job: Job, memory: Memory, track: Track = silent) -> Erasure:
     """Computes an erasure. Writes nothing."""
     began, model, options = monotonic(), job.model, job.options
     plan(track, options.stages())
@@ -207,11 +209,17 @@ def _report(
         count,
         seconds,
         vocabulary=vocabulary,
-        words_sha256=vocabulary_digest(job.model.text) if others else None,
+        words_sha256=job.model.text.words_digest() if others else None,
         clip_skip=job.model.clip_skip,
         scale=scale,
         facts=solution.facts,
         erases=solution.erases,
         warnings=solution.warnings,
-        notes=solution.notes,
+        notes=(*solution.notes, *_not_edited(job)),
     )
+
+
+def _not_edited(job: Job) -> tuple[str, ...]:
+    """What else of the text reaches pictures, whatever is done to the weights that were edited."""
+    family = job.model.family
+    return (f"{family.name}: {family.not_edited}",) if family.not_edited else ()

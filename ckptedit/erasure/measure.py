@@ -34,7 +34,7 @@ class Effect:
 
     drift:      ‖ΔW‖ / ‖W‖ over all edited weights
     target, retain: ‖ΔW e‖ / ‖W e‖ over all weights and tokens e of held-out prompts, root mean
-                square, with ‖W e‖² summed as tr(W G Wᵀ), G the second moment of the tokens
+                square, with ‖W e‖² summed as ‖W Rᵀ‖², RᵀR the second moment of the tokens
     protection: None if all directions are free
     """
 
@@ -59,6 +59,7 @@ def measure(
     target, retain: [n, L, d], what the weights read of held-out prompts
     """
     moments = {"target": second_moment(target), "retain": second_moment(retain)}
+    told = {"target": _root(target, moments["target"]), "retain": _root(retain, moments["retain"])}
     reach = None if directions is None else directions.double().cpu()
     sums: defaultdict[str, float] = defaultdict(float)
     for name, change in edits.items():
@@ -68,9 +69,9 @@ def measure(
         exact, stored = _matrix(change.stretch(0, info.numel), info.shape), after - before
         sums["stored"] += float(stored.square().sum())
         sums["before"] += float(before.square().sum())
-        for kind, moment in moments.items():
-            sums[f"{kind} moved"] += float(((stored @ moment) * stored).sum())
-            sums[f"{kind} before"] += float(((before @ moment) * before).sum())
+        for kind, rows in told.items():
+            sums[f"{kind} moved"] += float((stored @ rows.T).square().sum())
+            sums[f"{kind} before"] += float((before @ rows.T).square().sum())
         if reach is not None:
             sums["exact"] += float(exact.square().sum())
             sums["leak"] += _outside(exact, reach)
@@ -88,6 +89,16 @@ def measure(
             room=_share(moments["target"], reach),
         ),
     )
+
+
+def _root(tokens: Tensor, moment: Tensor) -> Tensor:
+    """R [r, d] float64 with G = RᵀR: the tokens themselves, where they are fewer than d."""
+    rows = tokens.reshape(-1, tokens.shape[-1])
+    used = rows[rows.any(dim=1)].double().cpu()
+    if len(used) < len(moment):
+        return used / len(rows) ** 0.5
+    values, vectors = torch.linalg.eigh(moment)
+    return (vectors * values.clamp(min=0).sqrt()).T
 
 
 def _matrix(values: object, shape: tuple[int, ...]) -> Tensor:

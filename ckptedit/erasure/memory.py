@@ -23,6 +23,9 @@ class Memory(Protocol):
     def keep(self, state: Callable[[], State], *, last: bool) -> None:
         """Called after every step, `last` being the last one; asks for the state if it is time."""
 
+    def forget(self) -> None:
+        """The edit is written: nothing is left to go on from."""
+
 
 class Forgetful:
     """Keeps nothing."""
@@ -31,6 +34,9 @@ class Forgetful:
         return None
 
     def keep(self, state: Callable[[], State], *, last: bool) -> None:
+        pass
+
+    def forget(self) -> None:
         pass
 
 
@@ -67,7 +73,6 @@ class OnDisk:
         self._next = monotonic() + max(SECONDS, PATIENCE * took)
 
     def forget(self) -> None:
-        """The edit is written: nothing is left to go on from."""
         cache.drop(NAME, self.key)
 
 

@@ -7,7 +7,7 @@ are normalised per head, so that no edit can make them louder.
 https://huggingface.co/circlestone-labs/Anima; `AnimaTextConditioner` in diffusers 0.42.
 """
 
-from ckptedit.families.family import Anchors, Family, Labels, Matrix
+from ckptedit.families.family import Anchors, Family, Labels, Matrix, Outside
 
 ANIMA = Family(
     name="anima",
@@ -25,6 +25,11 @@ ANIMA = Family(
         for role in ("k", "v")
     ),
     readers=(),
+    outside=Outside(
+        "Qwen3Model",
+        ("text_encoder", "tokenizer", "t5_tokenizer"),
+        adapter=("net.llm_adapter.", "llm_adapter.", "text_conditioner."),
+    ),
     labels=Labels("anima"),
     prediction=None,
     anchors=Anchors(object="something"),

@@ -3,7 +3,7 @@
 https://huggingface.co/lodestones/Chroma; `ChromaTransformer2DModel` in diffusers.
 """
 
-from ckptedit.families.family import Family, Labels
+from ckptedit.families.family import Family, Labels, Outside
 from ckptedit.families.flux1 import TOKENS
 
 GUIDANCE = "distilled_guidance_layer.in_proj.weight"  # in either spelling
@@ -19,6 +19,7 @@ CHROMA = Family(
     matrices=(TOKENS,),
     enters="entry",
     readers=(),
+    outside=Outside("T5EncoderModel", ("text_encoder", "tokenizer")),
     labels=Labels("chroma"),
     prediction=None,
 )

@@ -102,6 +102,22 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """A text encoder that is in no such file; transformers loads it from folders of its own.
+
+    model:      its class there
+    folders:    what diffusers calls the model's folder, and those of its tokenizers
+    length:     tokens that a prompt is filled up to, all of which are read; None: none is filled up
+    adapter:    what stands before the names of the blocks of text that follow it, in the file
+    """
+
+    model: Literal["T5EncoderModel", "Qwen3Model"]
+    folders: tuple[str, ...]
+    length: int | None = None
+    adapter: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """An architecture: all that the rest of the tool needs to know about its names and numbers.
 
@@ -114,6 +130,7 @@ class Family:
     blocks:       of its UNet; None: its denoiser is a transformer, which this version does not run
     readers:      its text encoders; what they read is put side by side; none: its users keep them
                   in files of their own
+    outside:      the encoder that these files are of, or None
     empty_reads:  whether an empty prompt is read, for guidance; else it is zeros, as in training
     matrices:     the ones that read text
     enters:       where: "cross", at every layer and timestep through K and V of its own;
@@ -139,6 +156,7 @@ class Family:
     labels: Labels
     marker_depth: int | None = None
     renamed: str = ""
+    outside: Outside | None = None
     empty_reads: bool = True
     matrices: tuple[Matrix, ...] = UNET
     enters: Literal["cross", "entry", "refiner"] = "cross"

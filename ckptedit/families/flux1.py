@@ -6,7 +6,7 @@ matrices read depends on the picture and the timestep, so that only an edit of t
 https://github.com/black-forest-labs/flux
 """
 
-from ckptedit.families.family import Family, Labels, Matrix
+from ckptedit.families.family import Family, Labels, Matrix, Outside
 
 TOKENS = Matrix(r"txt_in\.weight|context_embedder\.weight", "v")
 
@@ -29,6 +29,7 @@ FLUX1 = Family(
     enters="entry",
     not_edited="one vector of the whole prompt (vector_in) is read, too, and stays",
     readers=(),
+    outside=Outside("T5EncoderModel", ("text_encoder_2", "tokenizer_2"), length=512),
     labels=Labels("flux-1-dev", "flux1", "https://github.com/black-forest-labs/flux"),
     prediction=None,
 )

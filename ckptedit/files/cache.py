@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, overload
 
@@ -34,6 +35,7 @@ SUFFIX = ".cached.safetensors"  # nobody else's file is ever removed
 MAX_TOTAL = 4_000_000_000  # bytes of all entries; those not used for longest go first
 OTHERS = 0o022  # who may write, besides the owner
 
+_off: ContextVar[bool] = ContextVar("_off", default=False)
 log = logging.getLogger("ckptedit")
 
 
@@ -114,7 +116,19 @@ def drop(name: str, key: str) -> None:
             path.unlink()
 
 
+@contextlib.contextmanager
+def uncached() -> Iterator[None]:
+    """A context in which nothing is kept and nothing is found."""
+    before = _off.set(True)
+    try:
+        yield
+    finally:
+        _off.reset(before)
+
+
 def _path(name: str, key: str) -> Path | None:
+    if _off.get():
+        return None
     folder = _own_folder()
     return folder and folder / f"{name}-{key[:32]}{SUFFIX}"
 

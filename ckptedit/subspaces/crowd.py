@@ -17,7 +17,7 @@ from ckptedit.concepts.templates import require_kind
 from ckptedit.files.cache import cached, digest
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.subspace import second_moment
-from ckptedit.subspaces.vocabulary import encoder_digest, lexicon_prompts
+from ckptedit.subspaces.vocabulary import lexicon_prompts
 from ckptedit.text.encoder import TextEncoder
 
 VERSION = "1"  # of the recipe below; part of the cache's key
@@ -44,7 +44,7 @@ class Crowd:
         without: token numbers of each of these words, as they follow one another
         returns: [d, d] float64 on the CPU; zeros if no prompt is left
         """
-        out = holding(self.ids, without)  # [n]
+        out = self.encoder.holding(self.ids, without)  # [n]
         left = int((~out).sum())
         if not left:
             return torch.zeros(self.encoder.width, self.encoder.width, dtype=torch.float64)
@@ -58,7 +58,7 @@ class Crowd:
             made: np.ndarray = _sum(self.encoder, self.ids, self.name, track).numpy()
             return made
 
-        key = digest([VERSION, encoder_digest(self.encoder), self.ids.cpu().numpy()])
+        key = digest([VERSION, self.encoder.digest(), self.ids.cpu().numpy()])
         return torch.from_numpy(cached("moment", key, make))
 
 
@@ -69,6 +69,8 @@ def vocabulary_in_slot(encoder: TextEncoder, kind: str) -> Crowd:
     the room: two on mini, 71 with CLIP's vocabulary.
     """
     require_kind(kind)
+    if not encoder.spells:
+        return Crowd(encoder, encoder.pad(list(encoder.stock([SLOTS[kind]])))[0], "vocabulary")
     tokenizer, special = encoder.tokenizer, set(encoder.tokenizer.all_special_ids)
     tokens = torch.tensor([i for i in range(len(tokenizer)) if i not in special])
     before, after = SLOTS[kind].split("{}")
@@ -93,15 +95,6 @@ def lexicon_in_sentences(encoder: TextEncoder, lexicon: Lexicon) -> Crowd:
     prompts = [prompt for prompt in lexicon_prompts(lexicon) if encoder.fits(prompt)] or [""]
     some = prompts[:: -(-len(prompts) // PROMPTS)]
     return Crowd(encoder, encoder.pad(some)[0], "lexicon")
-
-
-def holding(ids: Tensor, words: Sequence[Sequence[int]]) -> Tensor:
-    """Which rows [n, L] of token numbers hold any of the words, token after token: bool [n]."""
-    found = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-    for word in words:
-        windows = ids.unfold(1, len(word), 1)  # [n, places, tokens]
-        found |= (windows == torch.tensor(word, device=ids.device)).all(-1).any(-1)
-    return found
 
 
 def _sum(encoder: TextEncoder, ids: Tensor, name: str, track: Track) -> Tensor:

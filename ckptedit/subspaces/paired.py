@@ -33,7 +33,8 @@ def aligned(
     across = beside(place, (ends - lengths)[:, None], first=first, last=ids.shape[1] - 1)
     end = (lengths - 1)[:, None]  # of the end token
     counted = {"all": place >= first, "words": place < end, "end": place >= end}[positions]
-    counted = (counted & (place >= first)).cpu()
+    reach = torch.tensor([encoder.reach(pair.prompt) for pair in pairs], device=ids.device)
+    counted = (counted & (place >= first) & (place < reach[:, None])).cpu()
     hidden = encoder.encode_ids(ids).double().cpu()  # [n, L, d]
     instead = _encoded_once(encoder, others).double().cpu()
     instead = instead.gather(1, across.cpu()[..., None].expand_as(instead))

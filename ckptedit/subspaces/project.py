@@ -21,6 +21,7 @@ from ckptedit.subspaces.span import WHOLE, Cut, Spans
 from ckptedit.subspaces.subspace import angles_between, coverage
 from ckptedit.subspaces.wordlist import whole_words, word_embeddings
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
+from ckptedit.text.outside import read_elsewhere
 
 LEXICON, VOCABULARY = "lexicon", "vocabulary"  # what neighbours are looked for among
 
@@ -83,6 +84,8 @@ def project(
     tolerance: float = TOLERANCE,
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
+    embeddings: Checkpoint | str | Path | None = None,
+    text_encoder: str | Path | None = None,
     track: Track = silent,
 ) -> Subspace:
     """Builds the subspace that the concepts' token embeddings span, in several sentences.
@@ -97,6 +100,7 @@ def project(
     tokens:    which embeddings make it: "concept", "all", "eos" or "pooled", see `Spans`
     cut, center: of the embeddings of names; a file is taken as it is
     tokenizer, clip_skip: as in `load_text_encoder`
+    embeddings, text_encoder: as in `erase`
     tolerance: degrees, in (0, 90), up to which two directions count as one
     """
     require_tolerance(tolerance)
@@ -105,7 +109,11 @@ def project(
         raise BadParam("name at least one concept")
     with opened(checkpoint) as base:
         family = detect(base)
-        encoder = load_text_encoder(base, family, tokenizer=tokenizer, clip_skip=clip_skip)
+        stock = list(lexicon_of(family))
+        elsewhere = read_elsewhere(base, family, stock, embeddings=embeddings, folder=text_encoder)
+        encoder = elsewhere or load_text_encoder(
+            base, family, tokenizer=tokenizer, clip_skip=clip_skip
+        )
     spans = Spans(encoder, family, tokens, cut, center, tolerance)
     basis = spans.basis(named)
     for other in common:

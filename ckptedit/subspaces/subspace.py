@@ -101,6 +101,7 @@ def second_moment(tokens: Tensor) -> Tensor:
         raise BadParam("no tokens to take a second moment of")
     total = torch.zeros(flat.shape[1], flat.shape[1], dtype=torch.float64)
     for part in flat.split(65_536):
+        part = part[part.any(dim=1)]  # zeros fill prompts up where no text encoder does
         total += (part.float().mT @ part.float()).double().cpu()
     return total / len(flat)
 

@@ -39,31 +39,23 @@ def vocabulary_moment(encoder: TextEncoder, lexicon: Lexicon, *, track: Track = 
 
     def make() -> np.ndarray:
         tokens = _moment(encoder, vocabulary_ids(encoder), "vocabulary", track)
+        if not words:
+            return tokens.numpy()
         lines = _moment(encoder, encoder.pad(words)[0], "lexicon", track)
         moment: np.ndarray = ((tokens + lines) / 2).numpy()
         return moment
 
-    key = digest([VERSION, encoder_digest(encoder), *words])
+    key = digest([VERSION, encoder.digest(), *words])
     return torch.from_numpy(cached("second-moment", key, make))
 
 
-def encoder_digest(encoder: TextEncoder) -> str:
-    """sha256 of the weights in float32, of what is read of them, and of the vocabulary. Hex."""
-    parts: list[str | np.ndarray] = [vocabulary_digest(encoder)]
-    for tower in encoder.towers:
-        parts += [f"{tower.layer} {tower.reader}"]
-        for name, tensor in sorted(tower.transformer.state_dict().items()):
-            parts += [name, tensor.float().cpu().numpy()]
-    return digest(parts)
-
-
-def vocabulary_digest(encoder: TextEncoder) -> str:
-    """sha256 of the tokens and their numbers. Hex."""
-    return digest([str(sorted(encoder.tokenizer.get_vocab().items()))])
-
-
 def vocabulary_ids(encoder: TextEncoder) -> Tensor:
-    """Prompts that hold every token of the vocabulary: [n, L] token numbers."""
+    """Prompts that hold every token of the vocabulary: [n, L] token numbers.
+
+    Of an encoder whose tokens are not known, what stands for them.
+    """
+    if not encoder.spells:
+        return encoder.pad(list(encoder.stock(TOKEN_FRAMES)))[0]
     special = set(encoder.tokenizer.all_special_ids)
     tokens = torch.tensor([i for i in range(len(encoder.tokenizer)) if i not in special])
     if len(tokens) * len(TOKEN_FRAMES) <= SINGLY:

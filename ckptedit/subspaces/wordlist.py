@@ -12,12 +12,12 @@ from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.names import distinct
 from ckptedit.concepts.neighbors import readable
 from ckptedit.concepts.templates import NEUTRAL_FRAME
+from ckptedit.errors import BadParam
 from ckptedit.families import Family
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint
 from ckptedit.files.cache import cached, digest
 from ckptedit.progress import Track, silent
-from ckptedit.subspaces.vocabulary import encoder_digest
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
 
 VERSION = "1"  # of the recipe below; part of the cache's key
@@ -28,6 +28,8 @@ def whole_words(encoder: TextEncoder) -> list[str]:
     """The words of the vocabulary in its order: what is one token in a sentence, with a letter or
     digit in it. Pieces of words, of which no prompt is made, are not among them.
     """
+    if not encoder.spells:
+        raise BadParam("this text encoder has no vocabulary to look through; give @file of names")
     tokenizer = encoder.tokenizer
     ids = [i for i in range(len(tokenizer)) if i not in tokenizer.all_special_ids]
     texts = [text.strip() for text in tokenizer.batch_decode([[i] for i in ids])]
@@ -56,7 +58,7 @@ def word_embeddings(encoder: TextEncoder, names: Sequence[str], *, track: Track 
         rows: np.ndarray = torch.cat(found).numpy()
         return rows
 
-    key = digest([VERSION, NEUTRAL_FRAME, encoder_digest(encoder), *names])
+    key = digest([VERSION, NEUTRAL_FRAME, encoder.digest(), *names])
     return torch.from_numpy(cached("words", key, make))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Module
 
@@ -15,6 +16,7 @@ from ckptedit.families.family import Reader
 from ckptedit.families.load import load_component
 from ckptedit.families.vocabulary import Vocabulary, find_vocabulary
 from ckptedit.files import Checkpoint
+from ckptedit.files.cache import digest
 from ckptedit.text.condition import Condition
 from ckptedit.text.tokenizer import load_tokenizer
 from ckptedit.text.tower import Read, Tower
@@ -50,7 +52,12 @@ class Encoded:
 
 
 class TextEncoder:
-    """A tokenizer and the CLIP text transformers that it belongs to."""
+    """A tokenizer and the CLIP text transformers that it belongs to.
+
+    spells: whether its tokens are known, and prompts can be made of them
+    """
+
+    spells = True
 
     def __init__(self, tokenizer: Any, *towers: Tower | Module, empty_reads: bool = True) -> None:
         """towers: one or more; a bare module is read as SD1's is
@@ -81,6 +88,35 @@ class TextEncoder:
         if number < 0:
             raise BadParam(f"the tokenizer has no token {token!r}, which fills prompts up here")
         return number
+
+    def digest(self) -> str:
+        """sha256 of the weights in float32, of what is read of them, and of the vocabulary. Hex."""
+        parts: list[str | NDArray[Any]] = [self.words_digest()]
+        for tower in self.towers:
+            parts += [f"{tower.layer} {tower.reader}"]
+            for name, tensor in sorted(tower.transformer.state_dict().items()):
+                parts += [name, tensor.float().cpu().numpy()]
+        return digest(parts)
+
+    def words_digest(self) -> str:
+        """sha256 of the tokens and their numbers. Hex."""
+        return digest([str(sorted(self.tokenizer.get_vocab().items()))])
+
+    def reach(self, prompt: str) -> int:
+        """Positions of a prompt that are read: all, padding included."""
+        return self.max_length
+
+    def stock(self, frames: Sequence[str]) -> Sequence[str]:
+        """Prompts that stand for all that can be said, where no prompt is made of tokens."""
+        raise NotImplementedError("its tokens are known")
+
+    def holding(self, ids: Tensor, words: Sequence[Sequence[int]]) -> Tensor:
+        """Which prompts [n, L] hold any of the words, token after token: bool [n]."""
+        found = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+        for word in words:
+            windows = ids.unfold(1, len(word), 1)  # [n, places, tokens]
+            found |= (windows == torch.tensor(word, device=ids.device)).all(-1).any(-1)
+        return found
 
     @property
     def transformer(self) -> Module:

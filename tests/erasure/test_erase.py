@@ -183,7 +183,6 @@ def test_a_folder_says_what_its_unet_predicts_and_the_teaching_differs(tiny, fol
     "said, words",
     [
         ({"prediction_type": "sample"}, "prediction_type sample"),
-        ({"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr"),
         ({"beta_end": "much"}, "beta_end"),
         ({"num_train_timesteps": 0}, "num_train_timesteps"),
     ],

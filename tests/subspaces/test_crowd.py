@@ -25,8 +25,8 @@ def test_a_moment_without_some_words_is_that_of_the_other_prompts(encoder, own_c
 
 def test_half_of_a_name_takes_no_prompt_out(encoder):
     ids = encoder.pad(["a van in monet style", "van gogh style", "gogh van style"])[0]
-    assert crowd.holding(ids, [encoder.tokens("van gogh")]).tolist() == [False, True, False]
-    assert crowd.holding(ids, [encoder.tokens("van")]).all()
+    assert encoder.holding(ids, [encoder.tokens("van gogh")]).tolist() == [False, True, False]
+    assert encoder.holding(ids, [encoder.tokens("van")]).all()
 
 
 def test_the_whole_is_read_once_and_then_only_what_is_taken_out(encoder, own_cache, monkeypatch):

@@ -122,7 +122,7 @@ class _Places:
     def of(self, prompt: str, name: str) -> Tensor:
         own = self.encoder.positions(prompt, name)
         if self.positions == "all":
-            return torch.arange(own[0], self.encoder.max_length)
+            return torch.arange(own[0], self.encoder.reach(prompt))
         return torch.tensor(own if self.positions == "concept" else own[-1:])
 
     def paired(

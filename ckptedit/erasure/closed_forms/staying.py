@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ckptedit.concepts.names import distinct
-from ckptedit.concepts.neighbors import SYNONYM, concept_embeddings, without
+from ckptedit.concepts.neighbors import SYNONYM, concept_embeddings, readable, without
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.templates import KINDS, OTHER, TRAIN_FRAMES, prompts_for
 from ckptedit.subspaces.crowd import lexicon_in_sentences, vocabulary_in_slot
@@ -49,7 +49,8 @@ class Stays:
     def most_moved(self, maps: Mapping[str, Map]) -> list[str]:
         """The words whose last and end tokens the maps move most, against their own length."""
         encoder, gone = self.words.encoder, self._gone
-        known = whole_words(encoder)[:CANDIDATES]
+        words = whole_words(encoder) if encoder.spells else readable(encoder, self.words.lexicon)
+        known = words[:CANDIDATES]
         tokens = word_embeddings(encoder, known, track=self.words.track).double()  # [n, 2, d]
         moved = torch.stack([_relative(tokens, *each) for each in maps.values()]).sum(0)
         ends = normalize(tokens[:, 1], dim=1)
