@@ -38,6 +38,9 @@ STARTS = {  # what a name begins with -> the component that it is of; "": what f
     "text_encoder.": "text 1",
     "text_encoder_2.": "text 2",
     "text_encoder_3.": "text 3",
+    "text_encoders.clip_l.transformer.": "text 1",
+    "text_encoders.clip_h.transformer.": "text 1",
+    "text_encoders.clip_g.transformer.": "text 2",
 }
 OLD_TEXT = {  # diffusers once called the attention of its text encoders as that of its UNets
     "self_attn_to_q": "self_attn_q_proj",

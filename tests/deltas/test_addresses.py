@@ -3,6 +3,7 @@
 import pytest
 
 from ckptedit.deltas.addresses import Addresses, plain
+from ckptedit.deltas.parts import ENDS, part_of
 from ckptedit.errors import BadCheckpoint
 from ckptedit.families import FAMILIES
 from ckptedit.files import Spec
@@ -85,6 +86,10 @@ MODULES = {
          f"{CLIP['sd1']}encoder.layers.3.self_attn.q_proj.weight"),
         ("sd1", "text_encoder.text_model.encoder.layers.3.self_attn.q_proj",
          f"{CLIP['sd1']}encoder.layers.3.self_attn.q_proj.weight"),
+        ("sdxl", "text_encoders.clip_l.transformer.text_model.encoder.layers.3.mlp.fc1",
+         f"{CLIP['sdxl']}encoder.layers.3.mlp.fc1.weight"),
+        ("sdxl", "text_encoders.clip_g.transformer.text_model.encoder.layers.3.mlp.fc1",
+         f"{OPEN['sdxl']}transformer.resblocks.3.mlp.c_fc.weight"),
         ("sdxl", "text_encoder_2.text_model.encoder.layers.3.self_attn.out_proj",
          f"{OPEN['sdxl']}transformer.resblocks.3.attn.out_proj.weight"),
     ],
@@ -112,6 +117,50 @@ def test_a_module_of_another_tool_is_found(source, family, module, name):
     name = name if name in base else UNET + name
     (place,) = Addresses(base).find(module)
     assert place == (name, 0, base[name].shape[0])
+
+
+PARTS = {
+    "Comfy-Org/ComfyUI, comfy/weight_adapter/lora.py": {
+        "{}.lora_up.weight": "up", "{}.lora_down.weight": "down", "{}.lora_mid.weight": "mid",
+        "{}_lora.up.weight": "up", "{}_lora.down.weight": "down",
+        "{}.lora_B.weight": "up", "{}.lora_A.weight": "down",
+        "{}.lora.up.weight": "up", "{}.lora.down.weight": "down",
+        "{}.lora_B": "up", "{}.lora_A": "down",
+        "{}.lora_linear_layer.up.weight": "up", "{}.lora_linear_layer.down.weight": "down",
+        "{}.lora_B.default.weight": "up", "{}.lora_A.default.weight": "down",
+    },
+    "Comfy-Org/ComfyUI, comfy/lora.py: load_lora": {
+        "{}.alpha": "alpha", "{}.dora_scale": "dora_scale", "{}.w_norm": "diff",
+        "{}.b_norm": "diff_b", "{}.diff": "diff", "{}.diff_b": "diff_b", "{}.set_weight": "set",
+        "{}.reshape_weight": None, "{}.a1.weight": None,
+    },
+    "Comfy-Org/ComfyUI, comfy/weight_adapter/loha.py and lokr.py": {
+        **{f"{{}}.hada_{p}": p for p in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")},
+        **{f"{{}}.lokr_{p}": f"k{p}"
+           for p in ("w1", "w2", "w1_a", "w1_b", "w2_a", "w2_b", "t2")},
+    },
+    "huggingface/peft, tuners/lora/dora.py, and diffusers, loaders/lora_conversion_utils.py": {
+        "{}.lora_magnitude_vector": "magnitude_vector",
+        "{}.lora_magnitude_vector.weight": "magnitude_vector",
+        "{}.lora_B.bias": None, "{}.lora_embedding_A": None,
+    },
+    "KohakuBlueleaf/LyCORIS, modules/*.py: other algorithms": {
+        "{}.oft_blocks": None, "{}.on_input": None, "{}.lokr_t1": None, "{}.weight": None,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", PARTS)
+def test_the_end_of_a_key_says_which_part_it_is_in_every_tool(source):
+    for key, part in PARTS[source].items():
+        for module in ("lora_unet_conv_in", "unet.conv_in", "a_lora.b"):
+            expected = part and (module, part)
+            assert part_of(key.format(module)) == expected, key
+
+
+def test_the_ends_that_are_known_are_those_of_the_tools_and_no_others():
+    told = {key.removeprefix("{}") for table in PARTS.values() for key, p in table.items() if p}
+    assert told | {".lora_magnitude_vector.default.weight"} == set(ENDS)
 
 
 # ComfyUI's clip_text_transformers_convert: q, k, v are the thirds of in_proj, in this order
