@@ -37,6 +37,11 @@ CONCEPTS = "tests/concepts"
 SUBSPACE = "tests/subspaces/test_subspace.py"
 VOCABULARY = "tests/subspaces/test_vocabulary.py"
 SUITE = "tests/evaluation/test_suite.py"
+KINDS = "tests/deltas/kinds/test_by_hand.py"
+PACKED = "tests/deltas/test_packings.py"
+PARTIAL = "tests/deltas/test_partial_checkpoints.py"
+LOADED = "tests/deltas/test_loaded_by_diffusers.py"
+PICKLED = "tests/files/test_pickled.py"
 
 
 class Mutant(NamedTuple):
@@ -48,6 +53,146 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = (
+    Mutant(
+        "a LoRA without its alpha over its rank is too strong, or too weak",
+        "deltas/kinds/kind.py",
+        'float(self.values("alpha").reshape(())) / rank',
+        'float(self.values("alpha").reshape(()))',
+        KINDS,
+    ),
+    Mutant(
+        "the scale of a LoKr counts twice, as LyCORIS merges it",
+        "deltas/kinds/lokr.py",
+        "[:, None, :] * self.scale",
+        "[:, None, :] * self.scale**2",
+        KINDS,
+    ),
+    Mutant(
+        "a Kronecker product the other way round: every block holds the small factor",
+        "deltas/kinds/lokr.py",
+        "outer, inner = np.divmod(np.arange(first, last), len(self.large))",
+        "inner, outer = np.divmod(np.arange(first, last), len(self.small))",
+        KINDS,
+    ),
+    Mutant(
+        "the alpha of a LoKr without a rank scales it",
+        "deltas/kinds/kind.py",
+        "return 1.0\n            return float",
+        "rank = 1\n            return float",
+        KINDS,
+    ),
+    Mutant(
+        "a LoHa adds its halves",
+        "deltas/kinds/loha.py",
+        "self.first.stretch(start, stop) * self.second",
+        "self.first.stretch(start, stop) + self.second",
+        KINDS,
+    ),
+    Mutant(
+        "the core of a convolution's factors is left out on one side",
+        "deltas/kinds/loha.py",
+        'through(parts.values(f"t{number}"), down)',
+        'through(parts.values("t1"), down)',
+        KINDS,
+    ),
+    Mutant(
+        "the norm of a DoRA's rows is that of the weight alone, as ComfyUI has it",
+        "deltas/kinds/dora.py",
+        "np.linalg.norm(new, axis=1, keepdims=True)",
+        "np.linalg.norm(old, axis=1, keepdims=True)",
+        KINDS,
+    ),
+    Mutant(
+        "a magnitude of PEFT's, of a square convolution's rows, is put on its columns",
+        "deltas/kinds/dora.py",
+        "return False if parts.shape(PEFT) in rows else None",
+        "return parts.shape(PEFT) not in rows[:1]",
+        KINDS,
+    ),
+    Mutant(
+        "new values go through a sum, which loses the small ones",
+        "deltas/kinds/values.py",
+        "if (name := weight.whole) is None:",
+        "if (name := weight.whole) or True:",
+        PARTIAL,
+    ),
+    Mutant(
+        "a share of new values is a share of what the base's dtype makes of them",
+        "deltas/change.py",
+        "(new if self.wanted is None else",
+        "(new if True else",
+        PARTIAL,
+    ),
+    Mutant(
+        "new values are taken out by subtracting them from themselves",
+        "deltas/application.py",
+        "if reverse and (name := opened.one_way):",
+        "if False and (name := opened.one_way):",
+        PARTIAL,
+    ),
+    Mutant(
+        "q, k and v of a packed text encoder are thirds in another order",
+        "deltas/addresses.py",
+        "place._replace(start=source.part * third, stop=(source.part + 1) * third)",
+        "place._replace(start=(2 - source.part) * third, stop=(3 - source.part) * third)",
+        PARTIAL,
+    ),
+    Mutant(
+        "a part of a packed weight is taken from the beginning of the change",
+        "deltas/rows.py",
+        "shift = piece.first * self.width - low",
+        "shift = -low",
+        PACKED,
+    ),
+    Mutant(
+        "shift and scale of the last norm trade places for a file of the other layout",
+        "deltas/packings.py",
+        "return [(name, middle, stop), (name, start, middle)]",
+        "return [rows]",
+        PACKED,
+    ),
+    Mutant(
+        "two changes of the same rows are added up",
+        "deltas/foreign.py",
+        "if any(run.stop > after.start",
+        "if any(run.start > after.start",
+        PACKED,
+    ),
+    Mutant(
+        "a module that is not in the base is passed over",
+        "deltas/foreign.py",
+        "if strange:",
+        "found = {g: k for g, k in found.items() if places[g]}\n    if not found:",
+        PARTIAL,
+    ),
+    Mutant(
+        "a rank-stabilised LoRA of PEFT's is divided by its rank",
+        "deltas/peft_config.py",
+        "(sqrt(over) if root else over)",
+        "over",
+        LOADED,
+    ),
+    Mutant(
+        "an alpha of PEFT's for some modules is taken for none",
+        "deltas/peft_config.py",
+        "alpha = value\n",
+        "pass\n",
+        LOADED,
+    ),
+    Mutant(
+        "a pickle is run",
+        "files/pickled.py",
+        "weights_only=True, mmap",
+        "weights_only=False, mmap",
+        PICKLED,
+    ),
+    Mutant(
+        "a tensor that claims to be a thousand times its file is read",
+        "files/pickled.py",
+        "if size > tensor.untyped_storage().nbytes():",
+        "if size < 0:",
+        PICKLED,
+    ),
     Mutant(
         "the teacher reads the target's prompt, so nothing is ever unlearned",
         "erasure/bank.py",
