@@ -14,10 +14,12 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from diffusers.utils import convert_state_dict_to_kohya
 from peft import LoHaConfig, LoKrConfig, LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from tiny_model import tiny_modules
+from tiny_model import random_mini, random_mini_folder, tiny_modules
 
 from ckptedit.deltas import apply
-from ckptedit.families import to_ldm
+from ckptedit.deltas.addresses import Addresses
+from ckptedit.families import spelled_like, to_ldm
+from ckptedit.files import Checkpoint
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 UNET = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "conv1", "ff.net.0.proj", "time_emb_proj",
@@ -116,6 +118,36 @@ def test_the_processors_of_old_diffusers_files_are_known(tiny, tmp_path):
     for name, values in outs[1].items():
         assert torch.equal(outs[0][name], values), name
     assert any(not torch.equal(outs[0][n], v) for n, v in load_file(tiny).items())
+
+
+def test_a_folder_and_a_single_file_of_one_model_are_changed_alike(tmp_path):
+    """By kohya's names, of mini: UNet and text encoder, half precision."""
+    single = random_mini(tmp_path / "mini.safetensors")
+    folder = random_mini_folder(tmp_path / "mini")
+    block = "down_blocks_1_attentions_0_transformer_blocks_0"
+    modules = {
+        f"lora_unet_{block}_attn2_to_v": (128, 256),
+        f"lora_unet_{block}_attn1_to_q": (128, 128),
+    }
+    g = torch.Generator().manual_seed(0)
+    with Checkpoint(single) as base:
+        addresses = Addresses(base)
+        modules["lora_te_text_model_encoder_layers_0_mlp_fc1"] = base[
+            addresses.find("lora_te_text_model_encoder_layers_0_mlp_fc1")[0].name
+        ].shape
+    file = {}
+    for module, (out, size) in modules.items():
+        file[f"{module}.lora_up.weight"] = torch.randn(out, 2, generator=g)
+        file[f"{module}.lora_down.weight"] = torch.randn(2, size, generator=g)
+    save_file(file, tmp_path / "lora.safetensors")
+    outs = [apply(base, tmp_path / "lora.safetensors", tmp_path / name, fuzz=True).path
+            for base, name in ((single, "a.safetensors"), (folder, "b"))]  # fmt: skip
+    with Checkpoint(outs[0]) as a, Checkpoint(outs[1]) as b, Checkpoint(folder) as before:
+        view = spelled_like(a, b)
+        changed = [name for name in b if b.raw(name).tobytes() != before.raw(name).tobytes()]
+        assert len(changed) == 3
+        for name in b:
+            assert view.raw(name).tobytes() == b.raw(name).tobytes(), name
 
 
 CONFIGS = {

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ckptedit.errors import BadCheckpoint, DoesNotFit
 from deltas.kinds.conftest import SHAPES, draw, weights
 
 
@@ -133,9 +134,57 @@ def test_new_values_take_the_place_of_the_old(changed):
         np.testing.assert_allclose(half, found / 2, atol=1e-12)
 
 
-@pytest.mark.parametrize("weight, rest", [("point", (4,)), ("point", (4, 1, 1)), ("conv", (36,))])
-def test_factors_may_be_flat_where_the_weight_is_a_convolution(changed, weight, rest):
-    up, down = draw(6, 2), draw(2, *rest)
+@pytest.mark.parametrize("weight, rest", [
+    ("point", (4,)), ("point", (4, 1, 1)), ("conv", (36,)), ("linear", (8, 1, 1)),
+])  # fmt: skip
+def test_factors_may_be_flat_or_of_a_convolution_where_the_weight_is_not(changed, weight, rest):
+    up, down = draw(SHAPES[weight][0], 2, *rest[1:]), draw(2, *rest)
     file = {f"{weight}.lora_up.weight": up, f"{weight}.lora_down.weight": down}
-    expected = (up @ down.reshape(2, -1)).reshape(SHAPES[weight])
+    expected = (up.reshape(-1, 2) @ down.reshape(2, -1)).reshape(SHAPES[weight])
     np.testing.assert_allclose(changed(file)[f"{weight}.weight"], expected, atol=1e-12)
+
+
+HALF = {"hada_w1_a": (6, 2), "hada_w1_b": (2, 36)}
+LOHA = HALF | {"hada_w2_a": (6, 2), "hada_w2_b": (2, 36)}
+CORES = {"hada_w1_a": (2, 6), "hada_w1_b": (2, 4), "hada_t1": (2, 2, 3, 3),
+         "hada_w2_a": (2, 6), "hada_w2_b": (2, 4), "hada_t2": (2, 2, 3, 3)}  # fmt: skip
+LOKR = {"lokr_w1": (2, 2), "lokr_w2": (3, 2, 3, 3)}
+NOT_TOGETHER = [
+    HALF,
+    LOHA | {"hada_w2_a": (6, 3), "hada_w2_b": (3, 36)},  # two ranks, and one alpha
+    LOHA | {"hada_w2_a": (6, 3)},
+    LOHA | {"hada_w2_b": (2, 35)},
+    LOHA | {"hada_t1": (2, 2, 3, 3)},
+    CORES | {"hada_w1_a": (3, 6)},
+    CORES | {"hada_t2": (0, 2, 3, 3)},
+    {"lokr_w1": (2, 2)},
+    LOKR | {"lokr_w1_a": (2, 1), "lokr_w1_b": (1, 2)},
+    {"lokr_w1": (2, 2), "lokr_w2_a": (3, 1)},
+    {"lokr_w1": (2, 2), "lokr_w2_a": (3, 1), "lokr_w2_b": (2, 18)},
+    LOKR | {"lokr_t2": (1, 1, 3, 3)},
+    {"lokr_w1_a": (2, 1), "lokr_w1_b": (1, 2), "lokr_w2_a": (3, 2), "lokr_w2_b": (2, 18)},
+    LOKR | {"lokr_w1": (2, 2, 1)},
+    {"lora_up.weight": (6, 2, 3, 3), "lora_down.weight": (2, 4)},
+    {"lora_up.weight": (6, 2), "lora_down.weight": (2, 4), "lora_mid.weight": (2, 3, 3, 3)},
+]
+
+
+@pytest.mark.parametrize("parts", NOT_TOGETHER)
+def test_parts_that_do_not_go_together_are_refused_with_their_shapes(changed, parts):
+    file = {f"conv.{part}": draw(*shape) for part, shape in parts.items()}
+    with pytest.raises(BadCheckpoint, match=r"has parts that do not go together as a lo\w\w: \."):
+        changed(file)
+
+
+@pytest.mark.parametrize("parts, made", [
+    (LOHA | {"hada_w1_b": (2, 27), "hada_w2_b": (2, 27)}, r"\[6, 27\]"),
+    (CORES | {"hada_t1": (2, 2, 1, 3), "hada_t2": (2, 2, 1, 3)}, r"\[6, 4, 1, 3\]"),
+    (LOKR | {"lokr_w1": (3, 2)}, r"\[9, 4, 3, 3\]"),
+    ({"lokr_w1": (2, 2), "lokr_w2": (3, 3, 3, 2)}, r"\[6, 6, 3, 2\]"),
+    ({"lora_up.weight": (6, 2), "lora_down.weight": (2, 9, 4)}, r"\[6, 9, 4\]"),
+    ({"diff": (6, 36, 1)}, r"\[6, 36, 1\]"),
+])  # fmt: skip
+def test_a_change_of_another_shape_is_refused_even_if_it_has_as_many_entries(changed, parts, made):
+    file = {f"conv.{part}": draw(*shape) for part, shape in parts.items()}
+    with pytest.raises(DoesNotFit, match=rf"is {made}, not \[6, 4, 3, 3\] as .* has it"):
+        changed(file)
