@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ckptedit.deltas.delta import read_delta
     from ckptedit.deltas.import_delta import import_delta
     from ckptedit.deltas.make import write_delta
+    from ckptedit.deltas.verification import verify
     from ckptedit.diffusion import open_model, sample
     from ckptedit.drift.run import diff
     from ckptedit.erasure.erase import erase
@@ -40,6 +41,7 @@ PUBLIC = {  # name -> the module that it is imported from
     "project": "ckptedit.subspaces.project",
     "read_delta": "ckptedit.deltas",
     "sample": "ckptedit.diffusion",
+    "verify": "ckptedit.deltas.verification",
     "write_delta": "ckptedit.deltas",
 }
 
@@ -59,6 +61,7 @@ __all__ = [
     "project",
     "read_delta",
     "sample",
+    "verify",
     "write_delta",
 ]
 

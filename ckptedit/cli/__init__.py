@@ -24,7 +24,7 @@ from ckptedit.errors import CkptError
 # names of modules in this folder, each with a function of the same name, as work goes
 # fmt: off
 COMMANDS = ["demo", "info", "sample", "project", "erase", "diff", "eval", "merge", "apply",
-            "import", "export"]
+            "import", "export", "verify"]
 # fmt: on
 
 KEYWORDS = {"import": "import_delta"}  # what Python has a use for -> the name of its module

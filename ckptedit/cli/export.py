@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from ckptedit.cli.options import Force, Json, Output, Prediction, Quiet, Tokenizer, one_of
+from ckptedit.cli.options import Force, Json, Output, Prediction, Quiet, Strings, Tokenizer, one_of
 from ckptedit.cli.output import as_json, default_output, say_notes
 from ckptedit.cli.progress import progress
 from ckptedit.errors import BadParam
@@ -38,6 +38,14 @@ def export(
     ] = None,
     tokenizer: Tokenizer = None,
     prediction: Prediction = "auto",
+    base_model: Annotated[
+        Strings,
+        Option(
+            metavar="NAME",
+            help="For a folder's card: its base on the hub, ORGANISATION/MODEL; repeatable; "
+            "default: left open.",
+        ),
+    ] = None,
     output: Output = None,
     force: Force = False,
     json: Json = False,
@@ -62,7 +70,8 @@ def export(
             raise BadParam("--json and -o - both want stdout")
         exported = run(
             opened, target, format=format, rank=rank, keys=keys, tokenizer=tokenizer,
-            prediction=None if prediction == "auto" else prediction, force=force, track=track,
+            prediction=None if prediction == "auto" else prediction, base_model=base_model or (),
+            force=force, track=track,
         )  # fmt: skip
     say_notes(exported.notes, quiet)
     if target != "-":

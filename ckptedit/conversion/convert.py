@@ -1,6 +1,6 @@
 """Writes a whole checkpoint in the other spelling, tensor by tensor: dtypes and bytes stay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from ckptedit.deltas.export import some
 from ckptedit.errors import Incompatible
 from ckptedit.families import Family, detect, spelled
 from ckptedit.families.own import VELOCITY, ZERO_SNR, prediction_of, zero_snr
-from ckptedit.files import Checkpoint, Kept, Spec, TensorInfo, ledger, require_weights, write
+from ckptedit.families.provenance import IMPLEMENTATION, IMPLEMENTATIONS, stamped
+from ckptedit.files import Checkpoint, Kept, Spec, TensorInfo, card, ledger, require_weights, write
 from ckptedit.files.bounded import read_json
 from ckptedit.files.folders import check_folder, write_folder
 from ckptedit.files.header import BITS
@@ -79,6 +80,7 @@ def convert(
     *,
     tokenizer: Path | None = None,
     prediction: str = "auto",
+    base_model: Sequence[str] = (),
     force: bool = False,
     track: Track = silent,
 ) -> Converted:
@@ -102,7 +104,7 @@ def convert(
         )
     if format == "single":
         return _single(checkpoint, output, family, force, track)
-    return _folder(checkpoint, output, family, tokenizer, prediction, track)
+    return _folder(checkpoint, output, family, tokenizer, prediction, base_model, track)
 
 
 def _single(
@@ -118,7 +120,7 @@ def _single(
         output,
         specs,
         track(data, "converting", len(data)),
-        _metadata(checkpoint),
+        _metadata(checkpoint, "single"),
         force=force,
         inputs=[checkpoint],
     )
@@ -131,9 +133,12 @@ def _folder(
     family: Family,
     tokenizer: Path | None,
     prediction: str,
+    base_model: Sequence[str],
     track: Track,
 ) -> Converted:
     check_folder(output, [checkpoint])
+    metadata = _metadata(checkpoint, "diffusers")
+    about = {card.NAME: card.card(metadata, base_model)}
     plan = to_folder(checkpoint, family, _depths(family))
     shapes = {origin.name: origin.shape for origin in plan.origins}
     found = configs(
@@ -159,8 +164,8 @@ def _folder(
             for part in parts
         },
         track(list(_contents(grouped, checkpoint)), "converting", len(grouped.origins)),
-        _metadata(checkpoint),
-        {name: as_file(config) for name, config in found.items()} | tokenizers,
+        metadata,
+        {name: as_file(config) for name, config in found.items()} | tokenizers | about,
         inputs=[checkpoint],
     )
     absent = (*lacking(shapes, family), *without)
@@ -173,8 +178,13 @@ def _depths(family: Family) -> dict[str, int]:
     return {n: packaged(family, f"{n}/config.json")["num_hidden_layers"] for n in names}
 
 
-def _metadata(checkpoint: Checkpoint) -> dict[str, str]:
-    return {"format": "pt", **ledger.without_identity(checkpoint.metadata)}
+def _metadata(checkpoint: Checkpoint, format: str) -> dict[str, str]:
+    """The checkpoint's, without hashes of the old file, with the name of whose code reads it."""
+    kept = {"format": "pt", **ledger.without_identity(checkpoint.metadata)}
+    found = stamped(kept, checkpoint, spelling=SPELLINGS[format])
+    if IMPLEMENTATION in found:
+        found[IMPLEMENTATION] = IMPLEMENTATIONS[SPELLINGS[format]]
+    return found
 
 
 def _spec(origin: Origin, checkpoint: Checkpoint, without: str = "") -> Spec:

@@ -1,5 +1,6 @@
 """`export` as a function: a delta for other tools, or a whole checkpoint in the other spelling."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def export(
     keys: str | None = None,
     tokenizer: str | Path | None = None,
     prediction: str | None = None,
+    base_model: str | Sequence[str] = (),
     force: bool = False,
     track: Track = silent,
 ) -> Exported | Converted:
@@ -39,6 +41,7 @@ def export(
     tokenizer: of a folder: its files' folder; None: beside the checkpoint, else it is left out
     prediction: of a folder: what the UNet puts out, "epsilon" or "v_prediction"; None, "auto": as
                the checkpoint says, else its family
+    base_model: for a folder's card: what it was made from, as the hub calls it
     Raises BadParam for what is not of this sort of file, Incompatible if a change has no low rank,
     nothing is left to write, or the checkpoint has no such form, and what `write` raises.
     """
@@ -47,7 +50,11 @@ def export(
         whole = isinstance(given, Checkpoint) and is_whole(given)
         if format is None:
             format = usual_format(given) if isinstance(given, Checkpoint) else "lora"
-        of_folder = {"--tokenizer": tokenizer, "--prediction": prediction}
+        of_folder = {
+            "--tokenizer": tokenizer,
+            "--prediction": prediction,
+            "--base-model": base_model or None,
+        }
         idle = {"--rank": rank, "--keys": keys} if whole else of_folder
         _check(given.label, format, whole, idle | (of_folder if format == "single" else {}))
         if not isinstance(given, Checkpoint) or not whole:
@@ -58,6 +65,7 @@ def export(
         return convert(
             given, output, format, tokenizer=Path(tokenizer) if tokenizer else None,
             prediction=prediction or "auto", force=force, track=track,
+            base_model=[base_model] if isinstance(base_model, str) else base_model,
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from ckptedit.deltas.lineage import lineage, takes_out
 from ckptedit.deltas.memory import opened_edit
 from ckptedit.deltas.sides import Changes
 from ckptedit.errors import BadCheckpoint
+from ckptedit.families.provenance import stamped
 from ckptedit.files import (
     Checkpoint,
     Written,
@@ -133,7 +134,7 @@ def carry_out(
     def write_child_of(parent: str, over: bool) -> Written:
         lines = lineage(trunk(base.ledger), planned, parent)
         told = [*base.ledger, *planned.delta.ledger]
-        metadata = ledger.replaced(base.metadata, lines, told)
+        metadata = stamped(ledger.replaced(base.metadata, lines, told), base)
         return write_edited(
             output, base, edits, metadata=metadata, force=force or over, in_place=in_place
         )

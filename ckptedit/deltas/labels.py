@@ -14,6 +14,7 @@ from ckptedit.families.family import Labels
 from ckptedit.files.hashing import Hasher
 
 MODEL_HASH = "sshs_model_hash"
+SPEC_HASH = "modelspec.hash_sha256"
 
 
 def labels(family: str | None, title: str, *, module: str, rank: int) -> dict[str, str]:
@@ -43,7 +44,7 @@ def labels(family: str | None, title: str, *, module: str, rank: int) -> dict[st
 
 def hashes(sha256: str) -> dict[str, str]:
     """The same digest of the tensor data, as A1111 and as ModelSpec want it."""
-    return {MODEL_HASH: sha256, "modelspec.hash_sha256": f"0x{sha256}"}
+    return {MODEL_HASH: sha256, SPEC_HASH: f"0x{sha256}"}
 
 
 def data_sha256(arrays: Iterable[Any]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ckptedit.deltas.delta import Delta
 from ckptedit.files import ledger
 from ckptedit.files.history import Line, digest, trunk
+from ckptedit.files.touched import patterns
 
 if TYPE_CHECKING:
     from ckptedit.deltas.application import Application
@@ -60,16 +61,17 @@ def lineage(known: Sequence[Line], planned: "Application", parent: str) -> list[
     """
     mine, own = planned.delta.data_sha256(), trunk(planned.delta.ledger)
     options = {"strength": planned.factor, "fuzz": not planned.fit.exact}
+    facts = patterns(planned.delta.entries, planned.base) | {"delta_sha256": mine}
     if planned.factor > 0:
         new = [] if planned.standing.strength else own
-        return [*known, *new, ledger.entry("apply", options, parent, delta_sha256=mine)]
+        return [*known, *new, ledger.entry("apply", options, parent, **facts)]
     standing = planned.standing.strength
     if 0 < -planned.factor < standing and not takes_out(-planned.factor, standing):
-        return [*known, ledger.entry("apply", options, parent, delta_sha256=mine)]
+        return [*known, ledger.entry("apply", options, parent, **facts)]
     whole = takes_out(-planned.factor, standing or 1.0)
     left = [line for line in known if line not in own and line.get("delta_sha256") != mine]
     if whole and left == known[: len(left)] and len(left) < len(known):
         return left
     gone = [digest(line) for line in own]
-    line = ledger.entry("apply", options, parent, delta_sha256=mine, taken_out=gone)
+    line = ledger.entry("apply", options, parent, taken_out=gone, **facts)
     return [*(left if whole else known), line]

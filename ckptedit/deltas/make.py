@@ -21,6 +21,7 @@ from ckptedit.deltas.sides import Changes, Edited, FromChanges, FromCheckpoint
 from ckptedit.errors import BadParam, Incompatible
 from ckptedit.families import spelled_like
 from ckptedit.files import Checkpoint, Spec, check_output, ledger, opened, require_weights, write
+from ckptedit.files.touched import patterns
 from ckptedit.progress import Track, silent
 
 TOLERANCE = 1e-3  # of the change between stored checkpoints, beside what rounding them did
@@ -229,7 +230,8 @@ def edit_lines(chooser: Chooser, line: Mapping[str, Any] | None) -> list[Mapping
     if line or lines:
         return [*lines, *([line] if line else [])]
     options = {"exact": chooser.exact, "tolerance": chooser.tolerance}
-    return [ledger.entry("diff", options, chooser.base.data_sha256())]
+    facts = patterns(chooser.entries, chooser.base)
+    return [ledger.entry("diff", options, chooser.base.data_sha256(), **facts)]
 
 
 def _json(value: Any) -> str:

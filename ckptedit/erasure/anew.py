@@ -59,8 +59,7 @@ def since(edited: Checkpoint, original: Checkpoint) -> Sequence[Line]:
 
 
 def _require_same_elsewhere(edited: Checkpoint, original: Checkpoint) -> None:
-    weights = KVWeights(original, detect(original))
-    ours = {piece.name for piece in weights.pieces.values()} | {*weights.copies.values()}
+    ours = set(KVWeights(original, detect(original)).stored)
     for name in dict.fromkeys([*original, *edited]):
         if name not in ours and not _same(edited, original, name):
             raise Incompatible(

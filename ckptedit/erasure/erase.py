@@ -16,11 +16,13 @@ from ckptedit.deltas.change import Dense, LowRank, patched
 from ckptedit.erasure.anew import anew
 from ckptedit.erasure.checks import usual_method
 from ckptedit.erasure.job import Erasure, carry_out, prepare
+from ckptedit.erasure.kv import KVWeights
 from ckptedit.erasure.memory import FORGETFUL, OnDisk
 from ckptedit.erasure.options import DEFAULTS, Options
 from ckptedit.erasure.outlook import Outlook
 from ckptedit.errors import WriteFailed
 from ckptedit.families import detect
+from ckptedit.families.provenance import stamped
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, check_output, check_space, ledger, write_edited
 from ckptedit.progress import Track, silent
@@ -177,7 +179,9 @@ def write_edit(
     parent: whose ledger is carried on; most often the base
     """
     edits = {name: partial(_applied, base, name, change) for name, change in made.edits.items()}
-    metadata = ledger.append(parent.metadata, made.ledger_line(parent.data_sha256()))
+    also = () if parent is base else KVWeights(base, detect(base)).stored  # made anew
+    line = made.ledger_line(parent.data_sha256(), base, also)
+    metadata = stamped(ledger.append(parent.metadata, line), base)
     return write_edited(output, base, edits, metadata=metadata, **how)
 
 
@@ -187,5 +191,5 @@ def _applied(base: Checkpoint, name: str, change: LowRank | Dense) -> Any:
 
 def write_as_delta(base: Checkpoint, made: Erasure, output: str | Path, *, force: bool) -> Any:
     """Writes what changed, as it was computed."""
-    line, gram = made.ledger_line(base.data_sha256()), np.asarray(made.gram)
+    line, gram = made.ledger_line(base.data_sha256(), base), np.asarray(made.gram)
     return write_delta(base, made.edits, output, line=line, gram=gram, force=force)

@@ -1,6 +1,6 @@
 """One erasure: resolved and checked before anything is computed, then carried out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -28,6 +28,7 @@ from ckptedit.erasure.trained import Trained
 from ckptedit.families.vocabulary import SHIPPED, Vocabulary
 from ckptedit.files import Checkpoint, ledger
 from ckptedit.files.cache import digest
+from ckptedit.files.touched import patterns
 from ckptedit.progress import Track, plan, silent
 from ckptedit.subspaces.subspace import second_moment
 from ckptedit.subspaces.words import Words
@@ -68,10 +69,16 @@ class Erasure:
     path: Path | None = None
     sha256: str | None = None
 
-    def ledger_line(self, parent_sha256: str) -> Mapping[str, Any]:
-        """The entry of this edit, with what later commands read of it."""
+    def ledger_line(
+        self, parent_sha256: str, names: Collection[str], also: Collection[str] = ()
+    ) -> Mapping[str, Any]:
+        """The entry of this edit, with what later commands read of it.
+
+        names: of all tensors; also: what may differ from the parent beside the edits
+        """
         gone = self.request.targets if self.erases else ()
         facts: dict[str, Any] = {
+            **patterns([*self.edits, *also], names),
             "concepts": [target.concept for target in gone],
             "targets": [asdict(target) for target in gone],
             "retain": list(self.request.retained),

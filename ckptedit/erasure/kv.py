@@ -61,6 +61,11 @@ class KVWeights(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self.pieces)
 
+    @property
+    def stored(self) -> list[str]:
+        """The file's tensors that an edit may change, copies among them."""
+        return [*dict.fromkeys(piece.name for piece in self.pieces.values()), *self.copies.values()]
+
     def whole(self, edits: Mapping[str, Change]) -> dict[str, Change]:
         """Edits of these weights as edits of the file's tensors."""
         found: dict[str, Change] = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ckptedit.errors import BadCheckpoint, BadParam, Incompatible
+from ckptedit.files import card, ledger
 from ckptedit.files.checkpoint import Checkpoint
 from ckptedit.files.header import Spec, TensorInfo, pack_header
 from ckptedit.files.layout import FOLDER, INDEX_SUFFIX, SUFFIX, find_layout
@@ -156,4 +157,5 @@ def plan_folder(
         bare = [Spec(s.name.removeprefix(part.prefix), s.dtype, s.shape) for s in theirs]
         relative = Path(part.path).relative_to(like.path)
         files.append(PlannedFile(target / relative, bare, pack_header(bare, kept)))
-    return OutputPlan(target, tuple(files), like=like)
+    about = {card.NAME: card.card(metadata)} if ledger.KEY in metadata else {}
+    return OutputPlan(target, tuple(files), like=like, beside=about)

@@ -3,17 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ckptedit.files import Checkpoint, ledger
+from ckptedit.deltas import Delta
+from ckptedit.files import Checkpoint, Kept, ledger
 from ckptedit.files.history import Line, digest, flattened, trunk
+from ckptedit.files.touched import patterns
 from ckptedit.merging.recipe import Recipe
 from ckptedit.merging.stream import Stream
 from ckptedit.merging.task_vectors import TaskVectors, is_float
 
 
-def ledger_line(recipe: Recipe, stream: Stream, digests: Sequence[str]) -> dict[str, Any]:
+def ledger_line(
+    recipe: Recipe, stream: Stream, digests: Sequence[str], strays: Sequence[Kept] = ()
+) -> dict[str, Any]:
     """The entry of a merge; it refers to entries of the edits' ledgers by their digests.
 
-    digests: sha256 of the tensor data of base and edits
+    digests: sha256 of the tensor data of base and edits; strays: tensors that are added
     `inputs` has for each edit its digest, weight, and the entries of its ledger that are about more
     than the base. Which of them the output has, the recipe tells, not the data: `added` lists them
     if it is not all, `taken_out` those of the base that it has no more. `concepts` is what the
@@ -33,7 +37,7 @@ def ledger_line(recipe: Recipe, stream: Stream, digests: Sequence[str]) -> dict[
     ]
     totals = total_factors(ledgers, factors)
     added = [line for line, total in totals if total > 0]
-    facts: dict[str, Any] = {"inputs": inputs}
+    facts: dict[str, Any] = {"inputs": inputs, **_touched(stream, strays)}
     if len(added) < len(totals):
         facts["added"] = [digest(line) for line in added]
     if taken_out := [digest(line) for line, total in totals if total < 0 and line in known]:
@@ -43,6 +47,22 @@ def ledger_line(recipe: Recipe, stream: Stream, digests: Sequence[str]) -> dict[
     options = recipe.options(len(edits))
     seed = options["params"].get("seed")
     return ledger.entry("merge", options, digests[0], seed=seed, **facts)
+
+
+def _touched(stream: Stream, strays: Sequence[Kept]) -> dict[str, Any]:
+    """What the output may have otherwise than the base: of floats, what an edit speaks of."""
+    base, added = stream.inputs.base, [stray.name for stray in strays]
+    spoken = {name for edit in stream.inputs.edits for name in edit.names()}
+    merged = [n for n in base if n in spoken and stream.scales.get(n) and is_float(base[n].dtype)]
+    return patterns([*merged, *added], [*base, *added])
+
+
+def metadata_of(
+    edits: Sequence[Checkpoint | Delta], digests: Sequence[str]
+) -> dict[str, Mapping[str, str]]:
+    """sha256 of its data -> the metadata of each edit that is a checkpoint."""
+    pairs = zip(edits, digests, strict=True)
+    return {sha256: edit.metadata for edit, sha256 in pairs if isinstance(edit, Checkpoint)}
 
 
 def told_by(edits: Sequence[TaskVectors]) -> list[Line]:

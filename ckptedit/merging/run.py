@@ -11,6 +11,7 @@ from ckptedit.deltas.foreign import require_whole
 from ckptedit.deltas.memory import opened_edit
 from ckptedit.deltas.sides import Changes
 from ckptedit.errors import BadParam, Incompatible
+from ckptedit.families.provenance import stamped
 from ckptedit.files import (
     Checkpoint,
     check_output,
@@ -28,7 +29,7 @@ from ckptedit.merging.file_stack import Inputs
 from ckptedit.merging.kinds import require_one_kind
 from ckptedit.merging.methods import METHODS
 from ckptedit.merging.parallel import Workers
-from ckptedit.merging.provenance import ledger_line, told_by
+from ckptedit.merging.provenance import ledger_line, metadata_of, told_by
 from ckptedit.merging.recipe import Extra, Recipe
 from ckptedit.merging.report import Merged, report
 from ckptedit.merging.stack import WholeMerge
@@ -106,8 +107,9 @@ def merge(
         strays = stray_tensors(start, vectors, recipe.extra)
         with Workers(threads) as workers:
             digests = list(workers.ordered([start.data_sha256, *(e.digest for e in vectors)], 2))
-            line = ledger_line(recipe, stream, digests)
+            line = ledger_line(recipe, stream, digests, strays)
             metadata = ledger.append(start.metadata, line, told_by(vectors))
+            metadata = stamped(metadata, start, metadata_of(found, digests[1:]))
             specs = [*(start[name] for name in start), *(stray.info for stray in strays)]
             data = chain(stream.tensors(workers), map(stream.copying.whole, strays))
             written = write(
