@@ -12,6 +12,7 @@ from ckptedit.cli.erase_options import (
     Batch,
     Clip,
     Delta,
+    Earlier,
     ExactName,
     Guard,
     Init,
@@ -26,6 +27,7 @@ from ckptedit.cli.erase_options import (
     Original,
     Params,
     Pictures,
+    Private,
     Protected,
     Rate,
     Resume,
@@ -76,6 +78,8 @@ def erase(
     neighbors: Neighbors = 8,
     lexicon: Lexicon = None,
     exact_name: ExactName = False,
+    private_concepts: Private = False,
+    earlier: Earlier = None,
     method: Method = None,
     params: Params = None,
     init: Init = None,
@@ -130,6 +134,7 @@ def erase(
     wish: dict[str, Any] = {
         "concepts": listed(concept), "kind": kind, "anchor": anchor, "retain": listed(retain),
         "neighbors": neighbors, "lexicon": lexicon, "exact_name": exact_name,
+        "earlier": listed(earlier),
     }  # fmt: skip
     given = said(
         roles=params, init=init, guards=guard, tokens=tokens, steps=steps, lr=lr, clip=clip,
@@ -160,6 +165,7 @@ def erase(
             opened, output=target, device=device, threads=threads, prediction=prediction,
             tokenizer=words, clip_skip=clip_skip, text_encoder=text_encoder, delta=delta,
             force=force, in_place=in_place, resume=resume, track=track,
+            private_concepts=private_concepts,
             tell=teller(target, dry_run, json, track, quiet), **how,
         )  # fmt: skip
     say(*summary(erasure), quiet=quiet)

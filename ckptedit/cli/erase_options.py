@@ -112,6 +112,18 @@ MaxDrift = Annotated[
     Option(metavar="X", help="Of a closed form: scale it down to this drift; default: any."),
 ]
 
+Private = Annotated[
+    bool,
+    Option("--private-concepts", help="The ledger gets salted hashes instead of names."),
+]
+Earlier = Annotated[
+    Strings,
+    Option(
+        metavar="NAME",
+        help="What the ledger hides so: its targets, or @file; repeatable; default: none hidden.",
+    ),
+]
+
 # of a training
 
 Init = Annotated[

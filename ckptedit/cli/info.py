@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
-from ckptedit.cli.options import Ckpt, Json, Quiet
+from ckptedit.cli.options import Ckpt, Json, Quiet, Strings
 from ckptedit.cli.output import as_json, print_tables
 from ckptedit.cli.progress import progress
 
@@ -27,6 +27,13 @@ def info(
     quick: Annotated[
         bool, Option("--quick", help="Read headers only: no health, no hashes.")
     ] = False,
+    concept: Annotated[
+        Strings,
+        Option(
+            metavar="NAME",
+            help="Say whether the ledger tells of it, hidden or not; repeatable; default: none.",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Show what a checkpoint is, and whether it is healthy.
@@ -37,15 +44,28 @@ def info(
     Example: ckptedit info base.safetensors
     """
     from ckptedit.families.info import info as describe
+    from ckptedit.files import escape
 
     with progress(quiet) as track:
         report = describe(ckpt, quick=quick, track=track)
     if json:
-        typer.echo(as_json(report.as_dict(every)))
+        typer.echo(as_json(report.as_dict(every) | asked(report, concept)))
     else:
         print_tables(tables(report, every))
+        for name, told in asked(report, concept).get("concepts", {}).items():
+            typer.echo(f"{escape(name)}: {'erased' if told else 'not erased'}, by the ledger")
     if report.healthy is False:
         raise typer.Exit(1)
+
+
+def asked(report: "Info", concepts: Strings) -> dict[str, dict[str, bool]]:
+    """Of each concept that was asked for, whether the ledger tells that it is erased."""
+    if not concepts:
+        return {}
+    from ckptedit.concepts.lists import listed
+    from ckptedit.concepts.private import tells_of
+
+    return {"concepts": {name: tells_of(report.ledger, name) for name in listed(concepts)}}
 
 
 def tables(report: "Info", every: bool) -> Iterable["RenderableType"]:
@@ -123,12 +143,13 @@ def part_table(parts: "tuple[Tally, ...]") -> "Table":
 
 def ledger_table(ledger: "Iterable[Line]") -> "Table":
     from ckptedit.files import escape
+    from ckptedit.files.card import subject
 
     rows = []
     for number, line in enumerate(ledger, start=1):
         concepts = line.get("concepts")
-        subject = ", ".join(map(str, concepts)) if isinstance(concepts, list) else ""
-        facts = [subject, line.get("tool", ""), str(line.get("parent_sha256", ""))[:12]]
+        about = subject([str(name) for name in concepts]) if isinstance(concepts, list) else ""
+        facts = [about, line.get("tool", ""), str(line.get("parent_sha256", ""))[:12]]
         rows.append((str(number), *map(escape, [line.get("operation", "?"), *facts])))
     return grid(("", "operation", "concepts", "tool", "parent"), rows)
 

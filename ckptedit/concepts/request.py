@@ -9,8 +9,9 @@ from ckptedit.concepts.kinds import kind_of
 from ckptedit.concepts.lexicon import Lexicon, lexicon_of
 from ckptedit.concepts.names import distinct, normal
 from ckptedit.concepts.neighbors import mentions, nearest, same_concept, without
+from ckptedit.concepts.private import erased_before
 from ckptedit.concepts.spelling import endings, meant, nearly
-from ckptedit.concepts.targets import Target, erased
+from ckptedit.concepts.targets import Target
 from ckptedit.concepts.templates import KINDS, OTHER
 from ckptedit.concepts.wish import Wish, refuse_misspelled, settle
 from ckptedit.errors import BadParam
@@ -69,7 +70,7 @@ def resolve(
     likes = {name: like for name in named if (like := meant(name, lexicon, encoder.is_word))}
     if not wish.exact_name:
         refuse_misspelled(likes)
-    before = erased(ledger)
+    before = erased_before(ledger, wish.earlier)
     _refuse_overlap(wish, encoder, lexicon, [*before, *wish.again])
     kinds = {
         concept: kind_of(concept, encoder, lexicon) if wish.kind == "auto" else wish.kind

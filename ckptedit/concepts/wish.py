@@ -8,8 +8,9 @@ from typing import Any
 from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.concepts.lists import name_of
 from ckptedit.concepts.names import distinct, normal
+from ckptedit.concepts.private import erased_before
 from ckptedit.concepts.spelling import meant, respelled
-from ckptedit.concepts.targets import Target, erased
+from ckptedit.concepts.targets import Target
 from ckptedit.concepts.templates import require_kind
 from ckptedit.errors import BadParam
 
@@ -28,6 +29,7 @@ class Wish:
     notes:      what was understood otherwise than written
     again:      earlier targets to erase once more, together with the concepts
     kept:       what earlier requests asked to retain; of it, what is not erased by now stays
+    earlier:    names that the ledger keeps as hashes
     """
 
     concepts: Sequence[str]
@@ -40,6 +42,7 @@ class Wish:
     notes: tuple[str, ...] = ()
     again: tuple[Target, ...] = ()
     kept: tuple[str, ...] = ()
+    earlier: Sequence[str] = ()
 
 
 def settle(wish: Wish, known: Lexicon, ledger: Sequence[Mapping[str, Any]]) -> Wish:
@@ -75,7 +78,8 @@ def settle(wish: Wish, known: Lexicon, ledger: Sequence[Mapping[str, Any]]) -> W
         likes = {name: meant(name, known, lambda _: True) for name in spelled.values()}
         refuse_misspelled({name: like for name, like in likes.items() if like})
     _refuse_wrong_kind(settled, known)
-    _refuse_overlap(settled, [target.concept for target in (*erased(ledger), *wish.again)])
+    before = (*erased_before(ledger, wish.earlier), *wish.again)
+    _refuse_overlap(settled, [target.concept for target in before])
     return settled
 
 

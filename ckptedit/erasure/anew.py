@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ckptedit.concepts.names import distinct
-from ckptedit.concepts.targets import erased
+from ckptedit.concepts.private import EARLIER, erased_before, revealed_names
 from ckptedit.concepts.wish import Wish
 from ckptedit.erasure.kv import KVWeights
 from ckptedit.errors import Incompatible
@@ -29,8 +28,9 @@ def anew(edited: Checkpoint, original: Checkpoint, wish: Wish) -> Wish:
     """
     lines = since(edited, original)
     _require_same_elsewhere(edited, original)
-    kept = distinct(str(name) for line in lines for name in line.get("asked", []))
-    return replace(wish, again=tuple(erased(lines)), kept=tuple(kept))
+    asked = [str(name) for line in lines for name in line.get("asked", [])]
+    kept = revealed_names(asked, wish.earlier, EARLIER)
+    return replace(wish, again=tuple(erased_before(lines, wish.earlier)), kept=tuple(kept))
 
 
 def since(edited: Checkpoint, original: Checkpoint) -> Sequence[Line]:

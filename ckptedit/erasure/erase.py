@@ -10,6 +10,7 @@ import numpy as np
 
 from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.lists import one_or_more
+from ckptedit.concepts.private import hides, require_told, salt_of
 from ckptedit.concepts.wish import Wish
 from ckptedit.deltas import write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
@@ -42,6 +43,8 @@ def erase(
     neighbors: int = 8,
     lexicon: str | Path | None = None,
     exact_name: bool = False,
+    private_concepts: bool = False,
+    earlier: str | Sequence[str] = (),
     method: str | None = None,
     roles: str | None = DEFAULTS.roles,
     init: str | None = DEFAULTS.init,
@@ -78,7 +81,9 @@ def erase(
     checkpoint: an opened one, or its path
     concepts:   one or more, erased together
     output:     a file or folder; None: nothing is written, and `edits` of the result can be applied
-    kind, anchor, retain, neighbors, lexicon, exact_name: as in `Wish`
+    kind, anchor, retain, neighbors, lexicon, exact_name, earlier: as in `Wish`
+    private_concepts: the ledger gets salted hashes instead of names (`concepts/private.py`), as it
+                does wherever it has some already
     roles, init, guards, params, tokens, steps, lr, clip, batch, pictures, moments, min_erase,
                 max_drift, seed: as in `Options`
     method:     None: a training's if guards or options of one are given, else the closed form's
@@ -126,8 +131,10 @@ def erase(
         neighbors,
         Path(lexicon) if lexicon else None,
         exact_name,
+        earlier=one_or_more(earlier),
     )
     base = opened
+    require_told(opened.ledger, wish.earlier)
     if before is not None and not options.trained:
         wish = anew(opened, before, wish)
         base, before = before, None
@@ -156,6 +163,9 @@ def erase(
         return result
     if base is not opened:
         result = replace(result, original=base.data_sha256())
+    if private_concepts or hides(opened.ledger):
+        names = [target.concept for target in result.request.targets]
+        result = replace(result, salt=salt_of(opened.ledger, opened.data_sha256(), names))
     try:
         if delta:
             written = write_as_delta(base, result, output, force=force)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ckptedit.concepts.lexicon import Lexicon, lexicon_of
+from ckptedit.concepts.private import hide
 from ckptedit.concepts.prompts import held_out
 from ckptedit.concepts.request import Request, resolve
 from ckptedit.concepts.wish import Wish
@@ -47,6 +48,7 @@ class Erasure:
     scale:   that the change was multiplied by, to meet `min_erase` and `max_drift`
     facts, erases, warnings, notes: as in `Solution`
     original: digest of the tensor data that all of it was computed from, if that is not the parent
+    salt:     of the hashes that stand for names in the ledger; None: names stand there
     path, sha256: what was written, and the digest of its tensor data; None if nothing was
     """
 
@@ -66,6 +68,7 @@ class Erasure:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     original: str | None = None
+    salt: str | None = None
     path: Path | None = None
     sha256: str | None = None
 
@@ -92,6 +95,8 @@ class Erasure:
         options = self.options.facts() | {"threads": self.threads}
         read = {"vocabulary_sha256": self.words_sha256, "clip_skip": self.clip_skip}
         options |= {name: value for name, value in read.items() if value is not None}
+        if self.salt:
+            facts, options = hide(facts, self.salt), hide(options, self.salt)
         return ledger.entry("erase", options, parent_sha256, seed=self.options.seed, **facts)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ckptedit.concepts.lists import one_or_more
 from ckptedit.concepts.names import normal
+from ckptedit.concepts.private import require_revealed, stands_for
 from ckptedit.concepts.targets import erased as targets_of
 from ckptedit.diffusion import choose_threads, noises_for, open_model, sample, threads
 from ckptedit.errors import BadParam
@@ -87,8 +88,14 @@ def evaluate(
     opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
     world = world_of(opened)
     judge = JUDGES[world]()
-    shown = {normal(str(word)) for line in opened.ledger for word in line.get("retain", [])}
-    gone = [t.concept for t in targets_of(opened.ledger)] if erased is None else one_or_more(erased)
+    told = [str(word) for line in opened.ledger for word in line.get("retain", [])]
+    known = [*judge.styles, *judge.objects]
+    shown = {normal(name) for name in known for text in told if stands_for(text, name)}
+    if erased is None:
+        gone: Sequence[str] = [target.concept for target in targets_of(opened.ledger)]
+        require_revealed(gone, "--erased")
+    else:
+        gone = one_or_more(erased)
     kept = one_or_more(retain)
     suite = plan(gone, kept, judge.styles, judge.objects, companions=companions, seeds=seeds)
     cells = suite.cells()

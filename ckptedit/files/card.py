@@ -16,6 +16,7 @@ from ckptedit.files.names import escape
 NAME = "README.md"
 OF_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{1,40}")  # as the hub knows them: openrail++, mit
+HASHED = "sha256:"  # the beginning of what stands for a name (`concepts/private.py`)
 ERASING = ("concept-erasure", "unlearning")
 TO_FILL_IN = "# base_model: ORGANISATION/MODEL  (what this was made from, on the hub)"
 
@@ -70,5 +71,12 @@ def _told(line: Line) -> str:
     method = options.get("method") if isinstance(options, dict) else None
     what = escape(line.get("operation", "?")) + (f" ({escape(method)})" if method else "")
     if concepts := line.get("concepts"):
-        what += ": " + ", ".join(map(escape, concepts)).replace("<", "&lt;")
+        what += ": " + subject(concepts).replace("<", "&lt;")
     return f"{what}; of tensors with the sha256 `{escape(line.get('parent_sha256'))[:12]}`"
+
+
+def subject(concepts: Sequence[str]) -> str:
+    """Names in words; of those that are kept as hashes, how many there are."""
+    names = [escape(name) for name in concepts if not name.startswith(HASHED)]
+    count = len(concepts) - len(names)
+    return ", ".join([*names, *([f"{count} kept as salted hashes"] if count else [])])

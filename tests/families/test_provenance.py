@@ -51,11 +51,19 @@ def base(tmp_path_factory):
     return folder / "base.safetensors"
 
 
-def edited(base, folder, name="edited"):
-    delta = folder / f"{name}.delta.safetensors"
-    ckptedit.write_delta(base, change(base, seed=len(name)), delta)
-    ckptedit.apply(base, delta, folder / f"{name}.safetensors")
-    return folder / f"{name}.safetensors", delta
+def edited(base, folder, name="edited", line=None):
+    """A child of the base, and the delta that was applied for it. line: of the ledger, its own"""
+    delta, child = folder / f"{name}.delta.safetensors", folder / name
+    child = child if base.is_dir() else child.with_suffix(".safetensors")
+    ckptedit.write_delta(base, change(base, seed=len(name)), delta, line=line)
+    ckptedit.apply(base, delta, child)
+    return child, delta
+
+
+def erasure(base):
+    with Checkpoint(base) as opened:
+        sha256 = opened.data_sha256()
+    return ledger.entry("erase", {"method": "balanced"}, sha256, concepts=["Van Gogh"])
 
 
 def metadata(path):
@@ -88,14 +96,12 @@ def test_the_recipe_and_the_models_behind_it_are_as_a1111_has_them(base, tmp_pat
     models = json.loads(metadata(path)["sd_merge_models"])
     assert models[parent]["sd_merge_recipe"] == A1111
     assert models["b" * 64]["name"] == "older" and added in models
-    ckptedit.erase(path, "Van Gogh", tmp_path / "again.safetensors", kind="style")
-    again = metadata(tmp_path / "again.safetensors")
+    with Checkpoint(path) as one:
+        middle, lines = one.data_sha256(), [*one.ledger, erasure(path)]
+        again = stamped(ledger.replaced(one.metadata, lines), one)
     assert json.loads(again["sd_merge_recipe"])["operation"] == "erase"
     assert json.loads(again["sd_merge_recipe"])["interp_method"] == "balanced"
-    with Checkpoint(path) as middle:
-        assert (
-            json.loads(again["sd_merge_models"])[middle.data_sha256()]["sd_merge_recipe"] == recipe
-        )
+    assert json.loads(again["sd_merge_models"])[middle]["sd_merge_recipe"] == recipe
     assert json.loads(again["sd_merge_models"]).keys() > models.keys()
 
 
@@ -171,7 +177,7 @@ def test_the_date_is_that_of_the_last_entry_or_none(base, tmp_path, monkeypatch)
 
 def test_a_folder_gets_a_card_that_the_hub_reads_unless_it_has_one(tmp_path):
     parts = random_mini_folder(tmp_path / "parts")
-    ckptedit.erase(parts, "Van Gogh", tmp_path / "edited", kind="style")
+    edited(parts, tmp_path, line=erasure(parts))
     text = (tmp_path / "edited/README.md").read_text()
     data = ModelCard(text).data
     assert (data.library_name, data.pipeline_tag) == ("diffusers", "text-to-image")
@@ -179,7 +185,7 @@ def test_a_folder_gets_a_card_that_the_hub_reads_unless_it_has_one(tmp_path):
     assert data.to_dict()["base_model_relation"] == "finetune" and data.base_model is None
     assert "1. erase (balanced): Van Gogh; of tensors with the sha256 `" in text
     (parts / "README.md").write_text("mine\n")
-    ckptedit.erase(parts, "Van Gogh", tmp_path / "again", kind="style")
+    edited(parts, tmp_path, "again")
     assert (tmp_path / "again/README.md").read_text() == "mine\n"
 
 

@@ -332,9 +332,14 @@ def test_a_folder_becomes_a_folder(folder, tmp_path):
     assert written == Written(out, again.data_sha256())
     assert again.ledger == [line]
     assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} == {
-        str(p.relative_to(folder))
-        for p in folder.rglob("*")
-        if p.is_file() and ".cache" not in p.parts and ("fp16" not in p.name or "image" in str(p))
+        "README.md",
+        *(
+            str(p.relative_to(folder))
+            for p in folder.rglob("*")
+            if p.is_file()
+            and ".cache" not in p.parts
+            and ("fp16" not in p.name or "image" in str(p))
+        ),
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pipe"]
 
