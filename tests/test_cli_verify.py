@@ -215,3 +215,12 @@ def test_the_parent_of_a_delta_with_a_history_is_what_it_was_applied_to(files, t
     ckptedit.apply(other, delta, tmp_path / "edited.safetensors")
     assert run(tmp_path / "edited.safetensors", "--parent", other).exit_code == 0
     assert failed(run(tmp_path / "edited.safetensors", "--parent", base)) == ["untouched"]
+
+
+def test_what_was_imported_and_applied_is_verified(files, tmp_path):
+    base, lora = files / "base.safetensors", tmp_path / "theirs.safetensors"
+    ckptedit.export(files / "delta.safetensors", lora, format="lycoris")
+    ckptedit.import_delta(lora, base, tmp_path / "d.safetensors")
+    ckptedit.apply(base, tmp_path / "d.safetensors", tmp_path / "edited.safetensors")
+    result = run(tmp_path / "edited.safetensors", "--parent", base)
+    assert result.exit_code == 0 and "import, apply" in result.stdout

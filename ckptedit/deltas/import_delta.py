@@ -17,6 +17,7 @@ from ckptedit.deltas.make import TOLERANCE, Made, check_tolerance, write_side
 from ckptedit.errors import BadParam
 from ckptedit.files import Checkpoint, ledger, opened, require_weights
 from ckptedit.files.pickled import Unpickled, is_pickle
+from ckptedit.files.touched import patterns
 from ckptedit.progress import Track, silent
 
 
@@ -56,6 +57,7 @@ def import_delta(
             {"exact": exact, "tolerance": tolerance},
             start.data_sha256(),
             delta_sha256=delta.data_sha256(),
+            **patterns(delta.entries, start),
         )
         return write_side(start, FromForeign(start, delta), [start, file], output, exact=exact,
                           tolerance=tolerance, line=line, force=force, track=track)  # fmt: skip
