@@ -199,3 +199,17 @@ def test_sd2_says_what_its_unet_puts_out_or_is_refused(model, tmp_path):
     ckptedit.export(model.single, tmp_path / "folder", prediction="v_prediction")
     unet = json.loads((tmp_path / "folder/unet/config.json").read_text())
     assert unet["sample_size"] == 96  # 768-v
+
+
+COMFYUI = {  # what its loader takes for a text encoder: comfy/supported_models.py, commit 005e3702
+    "sd1": ("cond_stage_model.transformer.text_model.",),
+    "sd2": ("cond_stage_model.model.",),
+    "sdxl": ("conditioner.embedders.0.transformer.text_model.", "conditioner.embedders.1.model."),
+}
+
+
+def test_every_tensor_of_a_single_file_is_where_comfyui_looks_for_it(model):
+    starts = ("model.diffusion_model.", "first_stage_model.", *COMFYUI[model.kind])
+    names = list(load_file(model.single))
+    assert all(name.startswith(starts) for name in names)
+    assert all(any(name.startswith(start) for name in names) for start in starts)
