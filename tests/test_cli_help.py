@@ -15,6 +15,7 @@ GROUP = typer.main.get_command(app)
 OF_ITS_OWN = {
     "--against",  # a checkpoint, or a subspace
     "--all",  # that moved, or that there is
+    "--concept",  # to work on, or to ask a ledger for
     "--help",
     "--keys",  # which tensors, or whose names of them
     "--method",  # of erasing, or of merging

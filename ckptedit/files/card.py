@@ -71,12 +71,12 @@ def _told(line: Line) -> str:
     method = options.get("method") if isinstance(options, dict) else None
     what = escape(line.get("operation", "?")) + (f" ({escape(method)})" if method else "")
     if concepts := line.get("concepts"):
-        what += ": " + subject(concepts).replace("<", "&lt;")
+        what += ": " + escape(subject(concepts)).replace("<", "&lt;")
     return f"{what}; of tensors with the sha256 `{escape(line.get('parent_sha256'))[:12]}`"
 
 
 def subject(concepts: Sequence[str]) -> str:
     """Names in words; of those that are kept as hashes, how many there are."""
-    names = [escape(name) for name in concepts if not name.startswith(HASHED)]
+    names = [name for name in concepts if not name.startswith(HASHED)]
     count = len(concepts) - len(names)
     return ", ".join([*names, *([f"{count} kept as salted hashes"] if count else [])])
