@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from ckptedit.diffusion.device import resolve_device, resolve_precision, trainable
+from ckptedit.diffusion.device import SMALL, resolve_device, resolve_precision, trainable
+from ckptedit.diffusion.narrow import hold_narrow
 from ckptedit.diffusion.schedule import Schedule
 from ckptedit.families import Family, blocks_of, detect
 from ckptedit.families.family import UNET_PREFIXES
@@ -19,6 +20,7 @@ from ckptedit.families.load import load_component, read_config
 from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.families.own import RESCALED, prediction_of, zero_snr
 from ckptedit.families.runnable import input_channels
+from ckptedit.families.stored import component_prefix
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, require_weights
 from ckptedit.text.condition import Condition
@@ -80,6 +82,7 @@ class Model:
     half: what the UNet computes in, whoever asks it: a sampler, a teacher, a student; None is
           float32. Its weights are kept in it, too, all but K and V, which stay float32: they are
           what an edit moves, and bfloat16 would swallow a step. VAE and text encoder are float32.
+          No second copy of the UNet is ever made, nor a wider one on a processor (`hold_narrow`).
     """
 
     def __init__(
@@ -114,12 +117,29 @@ class Model:
                 config | {"in_channels": input_channels(self.checkpoint)}
             )
 
-        unet = load_component(self.checkpoint, self.family, "unet", build=build)
-        if self.half:
-            for name, parameter in unet.named_parameters():
-                if not kv_role(name):
-                    parameter.data = parameter.data.to(self.half)
+        unet = load_component(
+            self.checkpoint, self.family, "unet", build=build, width=self.width_of
+        )
+        if self.narrow:
+            hold_narrow(unet)
         return unet.to(self.device)
+
+    def width_of(self, name: str, stored: Tensor) -> torch.dtype:
+        """In what a weight of the UNet is kept."""
+        if kv_role(name):
+            return torch.float32
+        if self.half:
+            return self.half
+        is_matrix = stored.ndim > 1  # norms and biases are small, and other layers read them
+        narrow = self.narrow and is_matrix and stored.element_size() == 2
+        return stored.dtype if narrow else torch.float32
+
+    @cached_property
+    def narrow(self) -> bool:
+        """Whether the UNet's matrices stay as narrow as the file, though it computes in float32."""
+        prefix = component_prefix(self.checkpoint, self.family, "unet")
+        sizes = (info.numel for name, info in self.checkpoint.items() if name.startswith(prefix))
+        return self.half is None and self.device.type == "cpu" and sum(sizes) >= SMALL
 
     @cached_property
     def vae(self) -> Module:

@@ -19,6 +19,12 @@ from ckptedit.files import Checkpoint, escape, require_weights
 from ckptedit.files.bounded import read_json
 
 M = TypeVar("M", bound=Module)
+Width = Callable[[str, Tensor], torch.dtype]
+
+
+def wide(name: str, stored: Tensor) -> torch.dtype:
+    """float32, whatever is stored."""
+    return torch.float32
 
 
 def read_config(
@@ -41,11 +47,15 @@ def load_component(
     component: Component,
     *,
     build: Callable[[dict[str, Any]], M],
+    width: Width = wide,
 ) -> M:
     """Builds a component from the family's config and fills it from the checkpoint.
 
     build:   makes the module from its config; it is called where parameters cost nothing
-    returns: the module on the CPU in float32, in evaluation mode, without gradients
+    width:   of a parameter, by its name and as it is stored; default: float32
+    returns: the module on the CPU, in evaluation mode, without gradients
+
+    Each parameter is read, turned to its width and kept: no second copy of the module is made.
     """
     require_weights(checkpoint)
     config = read_config(family, component)
@@ -53,17 +63,19 @@ def load_component(
         module = build(config)
     parameters = module.state_dict()
     found = sources(checkpoint, family, component, parameters=parameters, config=config)
-    module = module.to_empty(device="cpu")
+    filled = {}
+    for name, parameter in parameters.items():
+        stored, source = checkpoint.tensor(found[name].name), found[name]
+        part = read(checkpoint, source, stored, parameter.shape)
+        shared = source.part is not None or source.turned  # else all of q, k and v would stay
+        filled[name] = part.to(width(name, stored), copy=shared).contiguous()
     _restore_position_ids(module)
-    with torch.no_grad():
-        for name, parameter in module.state_dict().items():
-            parameter.copy_(read(checkpoint, found[name], parameter.shape))
+    module.load_state_dict(filled, assign=True)
     return module.eval().requires_grad_(False)
 
 
-def read(checkpoint: Checkpoint, source: Source, shape: torch.Size) -> Tensor:
-    """Reads one parameter, [*shape], in the stored dtype; refuses another shape, NaN and Inf."""
-    stored = checkpoint.tensor(source.name)
+def read(checkpoint: Checkpoint, source: Source, stored: Tensor, shape: torch.Size) -> Tensor:
+    """One parameter, [*shape], of its stored tensor; refuses another shape, NaN and Inf."""
     tensor = stored if source.part is None else stored.chunk(3)[source.part]
     tensor = tensor.T if source.turned else tensor
     if tensor.shape == (*shape, 1, 1):  # the VAE's attention is a 1x1 convolution in single files
@@ -73,7 +85,7 @@ def read(checkpoint: Checkpoint, source: Source, shape: torch.Size) -> Tensor:
             f"{checkpoint.label}: {escape(source.name)} has shape {list(stored.shape)}, "
             f"expected {list(shape)}"
         )
-    tensor = tensor.float()
+    tensor = tensor if tensor.element_size() > 1 else tensor.float()
     if not torch.isfinite(tensor).all():
         raise BadCheckpoint(f"{checkpoint.label}: {escape(source.name)} holds NaN or Inf")
     return tensor
@@ -87,4 +99,6 @@ def _restore_position_ids(module: Module) -> None:
             continue
         if not name.endswith("position_ids"):
             raise BadCheckpoint(f"do not know how to fill the buffer {name}")
-        buffer.copy_(torch.arange(buffer.shape[-1]).expand_as(buffer))
+        place, _, leaf = name.rpartition(".")
+        ids = torch.arange(buffer.shape[-1]).expand_as(buffer).clone()
+        setattr(module.get_submodule(place), leaf, ids)
