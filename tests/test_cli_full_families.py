@@ -108,9 +108,10 @@ def test_a_training_and_a_sheet_of_pictures_run_on_every_kind(
     model.tokenizer.save_pretrained(tmp_path / "tokenizer")
     base, told = model.ldm(tmp_path / "base.safetensors"), KIND[kind, channels]
     few = ("--steps", 2, "--pictures", 1, "--batch", 2, "--lr", 0.01, "--guard", "l2")
-    done = erased(base, "--method", "conabl", *few, *told, "--json")
+    done = erased(base, "--method", "conabl", *few, *told, "--vram", "8G", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["kv_change"]["target"] > 0.01
+    assert "memory: 2 pictures at a time, at most 0.5 GB\n" in done.stderr
     done = run(
         "sample", "edited.safetensors", "cat", "--seeds", 1, "--steps", 1, *told, "-o", "x.png"
     )

@@ -11,6 +11,7 @@ from ckptedit.cli.erase_options import (
     Basis,
     Batch,
     Clip,
+    Compile,
     Delta,
     Earlier,
     ExactName,
@@ -34,6 +35,7 @@ from ckptedit.cli.erase_options import (
     Retain,
     Steps,
     Threads,
+    Vram,
 )
 from ckptedit.cli.erase_report import announced, as_plan, as_report, summary
 from ckptedit.cli.options import (
@@ -58,6 +60,7 @@ from ckptedit.cli.options import (
 )
 from ckptedit.cli.output import as_json, default_output, say
 from ckptedit.cli.progress import LOADING, Progress, progress
+from ckptedit.cli.sizes import as_bytes
 from ckptedit.cli.words import words_of
 from ckptedit.errors import BadParam
 
@@ -98,6 +101,8 @@ def erase(
     seed: Seed = None,
     threads: Threads = None,
     list_methods: ListMethods = False,
+    vram: Vram = None,
+    compiled: Compile = False,
     resume: Resume = False,
     prediction: Prediction = "auto",
     device: Device = "auto",
@@ -164,8 +169,8 @@ def erase(
         erasure = run(
             opened, output=target, device=device, threads=threads, prediction=prediction,
             tokenizer=words, clip_skip=clip_skip, text_encoder=text_encoder, delta=delta,
-            force=force, in_place=in_place, resume=resume, track=track,
-            private_concepts=private_concepts,
+            force=force, in_place=in_place, resume=resume, track=track, compiled=compiled,
+            private_concepts=private_concepts, vram=None if vram is None else as_bytes(vram),
             tell=teller(target, dry_run, json, track, quiet), **how,
         )  # fmt: skip
     say(*summary(erasure), quiet=quiet)

@@ -161,6 +161,16 @@ Batch = Annotated[
 Pictures = Annotated[
     int | None, Option(metavar="N", help="Drawn to train on, of each sort; default: 40.")
 ]
+Vram = Annotated[
+    str | None,
+    Option(
+        metavar="SIZE",
+        help="Memory of the device to cut a training to, as 8G; default: what is free.",
+    ),
+]
+Compile = Annotated[
+    bool, Option("--compile", help="Compile the UNet first: minutes, for a long training.")
+]
 Resume = Annotated[bool, Option("--resume", help="Go on where the same training was interrupted.")]
 
 # how it is done and written

@@ -1,6 +1,7 @@
 """What `ckptedit erase` says of an erasure: for people on stderr, for programs as JSON."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ckptedit import guards
@@ -29,6 +30,7 @@ def announced(outlook: "Outlook") -> list[str]:
         f"{_how(options)}, on {outlook.device} with {outlook.threads} threads: about "
         f"{outlook.seconds:.0f} s and {outlook.memory / 1e9:.1f} GB, from one of each timed: "
         f"{outlook.prompts} prompts, {outlook.passes} passes of the UNet, {outlook.steps} steps",
+        *([f"memory: {outlook.plan}"] if outlook.plan else []),
     ]
 
 
@@ -81,6 +83,7 @@ def as_plan(outlook: "Outlook", output: str) -> dict[str, Any]:
             "bytes": outlook.memory,
             "prompts": outlook.prompts,
             "passes": outlook.passes,
+            "plan": outlook.plan and asdict(outlook.plan),
         },
         "warnings": list(request.notes),
     }

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from ckptedit.diffusion.device import SMALL, resolve_device, resolve_precision, trainable
+from ckptedit.diffusion.fitting import Plan, Sizes, fit, free_memory
+from ckptedit.diffusion.footprint import Footprint, footprint
 from ckptedit.diffusion.narrow import hold_narrow
 from ckptedit.diffusion.schedule import Schedule
 from ckptedit.families import Family, blocks_of, detect
@@ -26,8 +28,9 @@ from ckptedit.files import Checkpoint, require_weights
 from ckptedit.text.condition import Condition
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
 
-# of all pictures in a batch: 32 of mini or 2 of SD1 on a CPU, where more are no faster
-LATENT_PIXELS = {"cpu": 32 * 16 * 16, "cuda": 16 * 64 * 64}
+# of all pictures in a batch: 32 of mini or 2 of SD1 on a CPU; more are no faster
+ENOUGH = {"cpu": 32 * 16 * 16, "cuda": 16 * 64 * 64}
+GUIDED = 2  # passes of a picture at once, with its prompt and without
 
 
 class Denoiser:
@@ -96,13 +99,15 @@ class Model:
         clip_skip: int | None = None,
         text: TextEncoder | None = None,
         prediction: str = "epsilon",
+        compiled: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.family = family
         self.device = device
         self.half = half
         self.prediction = prediction
-        self.clip_skip = clip_skip
+        self.clip_skip, self.compiled = clip_skip, compiled
+        self.plan: Plan | None = None
         self.scale = family.latent_scale
         self._tokenizer = tokenizer
         self._beside: dict[tuple[int, int], Tensor] = {}  # size of a latent -> what stands beside
@@ -110,19 +115,69 @@ class Model:
 
     @cached_property
     def unet(self) -> Module:
-        def build(config: dict[str, Any]) -> Module:
-            from diffusers import UNet2DConditionModel
-
-            return UNet2DConditionModel.from_config(
-                config | {"in_channels": input_channels(self.checkpoint)}
-            )
-
-        unet = load_component(
-            self.checkpoint, self.family, "unet", build=build, width=self.width_of
+        unet: Any = load_component(
+            self.checkpoint, self.family, "unet", build=self._build, width=self.width_of
         )
         if self.narrow:
             hold_narrow(unet)
-        return unet.to(self.device)
+        unet = unet.to(self.device)
+        if self.device.type == "cuda":
+            unet = unet.to(memory_format=torch.channels_last)
+        if self.plan and self.plan.anew:
+            unet.enable_gradient_checkpointing()
+            unet.train()  # it has no dropout; diffusers asks for it
+        if self.compiled:
+            unet.compile()
+        whole: Module = unet
+        return whole
+
+    def _build(self, config: dict[str, Any]) -> Any:
+        from diffusers import UNet2DConditionModel
+
+        channels = input_channels(self.checkpoint)
+        return UNet2DConditionModel.from_config(config | {"in_channels": channels})
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """What a picture takes in a pass of the UNet; no weight is read for that."""
+        config = read_config(self.family, "unet")
+        words = read_config(self.family, self.family.readers[0].component)
+        shape = (input_channels(self.checkpoint), *self.latent_shape[1:])
+        text = (int(words["max_position_embeddings"]), self.family.text_width)
+        return footprint(lambda: self._build(config), shape, text, self.half or torch.float32)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Of the UNet, by the header."""
+        prefix = component_prefix(self.checkpoint, self.family, "unet")
+        return sum(info.numel for name, info in self.checkpoint.items() if name.startswith(prefix))
+
+    def cut_to_fit(self, trained: int, batch: int, budget: int | None = None) -> None:
+        """Plans a training, before the UNet is loaded; a small model needs no plan without budget.
+
+        trained: numbers that are; batch: pictures of a step; budget: bytes, default: what is free
+        Raises BadParam if not even one picture fits.
+        """
+        if budget is None and self.parameters < SMALL:
+            return
+        width = 2 if self.half or self.narrow else 4
+        whole = sum(info.numel for _, info in self.checkpoint.items())
+        aside = 4 * (whole - self.parameters)
+        frozen = width * (self.parameters - trained)
+        if self.device.type == "cpu":  # where they stay
+            frozen, aside = frozen + aside, 0
+        sizes = Sizes(frozen, trained, aside, self.footprint)
+        self.plan = fit(sizes, batch, free_memory(self.device) if budget is None else budget)
+
+    def rest(self) -> None:
+        """Moves text encoders and VAE off a GPU, if there is a plan that says so; they go on where
+        they are, slower."""
+        if self.plan is None or not self.plan.offload:
+            return
+        for name in {"text", "vae"} & vars(self).keys():
+            getattr(self, name).to("cpu")
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def width_of(self, name: str, stored: Tensor) -> torch.dtype:
         """In what a weight of the UNet is kept."""
@@ -137,9 +192,7 @@ class Model:
     @cached_property
     def narrow(self) -> bool:
         """Whether the UNet's matrices stay as narrow as the file, though it computes in float32."""
-        prefix = component_prefix(self.checkpoint, self.family, "unet")
-        sizes = (info.numel for name, info in self.checkpoint.items() if name.startswith(prefix))
-        return self.half is None and self.device.type == "cpu" and sum(sizes) >= SMALL
+        return self.half is None and self.device.type == "cpu" and self.parameters >= SMALL
 
     @cached_property
     def vae(self) -> Module:
@@ -199,9 +252,14 @@ class Model:
 
     @cached_property
     def batch(self) -> int:
-        """Pictures that go through the UNet at once: as many as fit; may be set."""
+        """Pictures that go through the UNet at once: as many as are faster and fit into the memory
+        that is free; a power of two, so that a little of it more or less changes nothing."""
         pixels = self.latent_shape[1] * self.latent_shape[2]
-        return max(1, LATENT_PIXELS.get(self.device.type, LATENT_PIXELS["cpu"]) // pixels)
+        most = ENOUGH.get(self.device.type, ENOUGH["cpu"]) // pixels
+        if most > 1 and self.parameters >= SMALL:
+            each = GUIDED * (self.footprint.thin + self.footprint.block)
+            most = min(most, free_memory(self.device) // 2 // each)
+        return int(2 ** (max(1, most).bit_length() - 1))
 
     def autocast(self) -> AbstractContextManager[Any]:
         """A context in which the UNet computes in `half`."""
@@ -232,6 +290,7 @@ def open_model(
     precision: str = "auto",
     prediction: str = "auto",
     training: bool = False,
+    compiled: bool = False,
     runs: bool = True,
 ) -> Model:
     """Opens a checkpoint to run it. Reads the header only; weights follow when they are used.
@@ -245,6 +304,7 @@ def open_model(
                hardware has it
     prediction: "epsilon", "v_prediction", or "auto": what the checkpoint says, or its family
     training:  whether it will be trained, for which float16 is too narrow
+    compiled:  whether torch.compile makes the UNet faster, after minutes of compiling
     runs:      whether its UNet will be; a closed form reads the text alone, and then it is all one
                what the UNet puts out
     """
@@ -262,6 +322,7 @@ def open_model(
         half=half,
         tokenizer=tokenizer,
         clip_skip=clip_skip,
+        compiled=compiled,
         prediction=prediction_of(checkpoint, found, prediction) if runs else prediction,
         text=text,
     )

@@ -42,7 +42,7 @@ class Moments:
     which [n]: the target or retained concept that a prompt is of, counted from 0;
     named bool [n, L]: where in the text the name of a target stands;
     views: OWN, EMPTY -> the frozen model's prediction under the prompt itself, and under none.
-    All on one device.
+    All on one device; of a bank, parts are put on another, `home`, when they are taken out of it.
     """
 
     latents: Tensor
@@ -54,21 +54,52 @@ class Moments:
     which: Tensor
     named: Tensor
     views: Mapping[str, Tensor] = field(default_factory=dict)
+    home: torch.device | None = None
 
     def __len__(self) -> int:
         return len(self.latents)
 
     def __getitem__(self, rows: Tensor) -> "Moments":
+        home = self.home or self.t.device
+
+        def taken(tensor: Tensor) -> Tensor:
+            return tensor[rows].to(home, non_blocking=True)
+
         return Moments(
-            self.latents[rows],
-            self.t[rows],
-            self.text[rows],
-            self.aim[rows],
-            self.told[rows],
-            self.noise[rows],
-            self.which[rows],
-            self.named[rows],
-            {name: view[rows] for name, view in self.views.items()},
+            taken(self.latents),
+            taken(self.t),
+            self.text[rows].to(home),
+            taken(self.aim),
+            self.told[rows].to(home),
+            taken(self.noise),
+            taken(self.which),
+            taken(self.named),
+            {name: taken(view) for name, view in self.views.items()},
+        )
+
+    def split(self, size: int) -> "list[Moments]":
+        """Parts of at most `size`, in order."""
+        return [self[rows] for rows in torch.arange(len(self), device=self.t.device).split(size)]
+
+    def stored(self, home: torch.device) -> "Moments":
+        """The same on the host, from where parts go to a device as they are wanted; for a GPU in
+        memory that its transfers need not wait for."""
+
+        def kept(tensor: Tensor) -> Tensor:
+            tensor = tensor.cpu()
+            return tensor.pin_memory() if home.type == "cuda" else tensor
+
+        return Moments(
+            kept(self.latents),
+            kept(self.t),
+            self.text.to("cpu"),
+            kept(self.aim),
+            self.told.to("cpu"),
+            kept(self.noise),
+            kept(self.which),
+            kept(self.named),
+            {name: kept(view) for name, view in self.views.items()},
+            home,
         )
 
     def pick(self, size: int, rng: Generator) -> "Moments":

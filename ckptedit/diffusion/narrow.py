@@ -77,7 +77,11 @@ def _narrow(layer: Linear | Conv2d) -> Module:
         if isinstance(layer, Linear):
             made = NarrowLinear(layer.in_features, layer.out_features, bias)
         else:
-            steps: Any = (layer.kernel_size, layer.stride, layer.padding)
-            made = NarrowConv2d(layer.in_channels, layer.out_channels, *steps, bias=bias)
+            stride: Any = layer.stride
+            padding: Any = layer.padding
+            size: Any = layer.kernel_size
+            made = NarrowConv2d(
+                layer.in_channels, layer.out_channels, size, stride, padding, bias=bias
+            )
     made.weight, made.bias = layer.weight, layer.bias
     return made.train(layer.training)

@@ -72,14 +72,14 @@ def bank(
     return Moments(
         states["latents"],
         states["t"],
-        model.text.encode(prompts).condition.repeat(moments),
+        model.text.encode(prompts).condition.to("cpu").repeat(moments),
         seen(anchors),
-        model.text.encode(anchors).condition.repeat(moments),
+        model.text.encode(anchors).condition.to("cpu").repeat(moments),
         states["noise"],
-        which.to(model.device),
-        where_named(model.text, chosen).to(model.device).repeat_interleave(moments, 0),
+        which,
+        where_named(model.text, chosen).repeat_interleave(moments, 0),
         views,
-    )
+    ).stored(model.device)
 
 
 def where_named(encoder: TextEncoder, pairs: Sequence[Pair]) -> Tensor:
@@ -92,14 +92,14 @@ def where_named(encoder: TextEncoder, pairs: Sequence[Pair]) -> Tensor:
 
 
 def _kept(model: Model, words: Sequence[str], make: Callable[[], States]) -> States:
-    """What `make` returns, or what it returned before; on the model's device."""
+    """What `make` returns, or what it returned before; on the CPU."""
 
     def arrays() -> dict[str, np.ndarray]:
         return {name: tensor.cpu().numpy() for name, tensor in make().items()}
 
     tokens = model.text.pad(list(words[1:]))[0].cpu().numpy()
     kept = cached("bank", digest([model.fingerprint(), *words, tokens]), arrays)
-    return {name: torch.from_numpy(array).to(model.device) for name, array in kept.items()}
+    return {name: torch.from_numpy(array) for name, array in kept.items()}
 
 
 def noised(
@@ -156,12 +156,13 @@ def teach(model: Model, told: Sequence[str], latents: Tensor, t: Tensor, track: 
 
     latents, t: of all moments of the first prompt, then of the second, and so on
     """
-    read = model.text.encode(told).condition.repeat(len(t) // len(told))
-    parts = list(
-        zip(*(x.to(model.device).split(model.batch) for x in (latents, t, read)), strict=True)
-    )
+    read = model.text.encode(told).condition.to("cpu").repeat(len(t) // len(told))
+    parts = list(zip(*(x.split(model.batch) for x in (latents, t, read)), strict=True))
+    aim = []
     with model.autocast():
-        aim = [model.denoiser(*part).float().cpu() for part in track(parts, "teaching")]
+        for latent, time, text in track(parts, "teaching"):
+            given = (latent.to(model.device), time.to(model.device), text.to(model.device))
+            aim.append(model.denoiser(*given).float().cpu())
     return torch.cat(aim)
 
 

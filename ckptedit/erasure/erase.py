@@ -69,6 +69,8 @@ def erase(
     clip_skip: int | None = None,
     embeddings: Checkpoint | str | Path | PromptTable | None = None,
     text_encoder: str | Path | None = None,
+    vram: int | None = None,
+    compiled: bool = False,
     delta: bool = False,
     force: bool = False,
     in_place: bool = False,
@@ -99,6 +101,8 @@ def erase(
     clip_skip:  the layer of the text encoders to read, the last is 1; default: the family's
     embeddings, text_encoder: of families whose files hold no text encoder: prompts' embeddings in a
                 file, each named by its prompt; or the folder of the encoder, or of its pipeline
+    vram:       bytes of memory that a training is cut to, on a GPU or of the machine; None: what is
+                free, and a small model is not cut at all; compiled: as in `open_model`
     delta:      writes what changed instead, as a delta file of the unrounded changes
     resume:     goes on where the same training was interrupted, if it was
     tell:       called with what is about to be done, before the dear work; may raise to end it
@@ -153,6 +157,8 @@ def erase(
         tokenizer=tokenizer,
         clip_skip=clip_skip,
         text=text,
+        vram=vram,
+        compiled=compiled,
         original=before,
     )
     if tell:

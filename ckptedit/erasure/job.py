@@ -144,6 +144,8 @@ def prepare(
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
     text: TextEncoder | None = None,
+    vram: int | None = None,
+    compiled: bool = False,
     original: Checkpoint | None = None,
 ) -> Job:
     """Finds what is wrong with a request, its options or the checkpoint, before the dear work."""
@@ -161,7 +163,11 @@ def prepare(
         prediction=prediction,
         training=True,
         runs=options.trained,
+        compiled=compiled,
     )
+    if options.trained:
+        trained = sum(weights.checkpoint[name].numel for name in weights)
+        model.cut_to_fit(trained, options.batch, vram)
     request = resolve(wish, model.text, model.family, checkpoint.ledger)
     lexicon = lexicon_of(family, wish.lexicon)
     first = None if before is None else KVWeights(before, family, options.edited)

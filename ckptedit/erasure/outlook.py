@@ -14,6 +14,7 @@ from ckptedit.concepts.prompts import retained_pairs, wanted_pairs
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.templates import NEUTRAL_FRAME
 from ckptedit.diffusion import Model, kv_parameters
+from ckptedit.diffusion.fitting import Plan
 from ckptedit.erasure.bank import SAMPLING_STEPS
 from ckptedit.erasure.kv import KVWeights
 from ckptedit.erasure.options import Options
@@ -33,6 +34,7 @@ class Outlook:
     prompts: that go through the text encoder
     seconds: of computing, on this machine as it is now; more of it may be on disk already
     memory:  bytes at the peak, of the process or, on a GPU, there
+    plan:    how the training was cut to fit into memory, if it had to be
     """
 
     request: Request
@@ -44,6 +46,7 @@ class Outlook:
     prompts: int
     seconds: float
     memory: int
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ def look_ahead(
         prompts=prompts,
         seconds=seconds,
         memory=_in_use(model) + extra,
+        plan=model.plan,
     )
 
 
@@ -118,9 +122,12 @@ def _time_unet(model: Model, names: list[str], batch: int) -> Costs:
         parameter.requires_grad_(True)
     held: dict[int, int] = {}
 
+    weights = {weight.untyped_storage().data_ptr() for weight in model.unet.parameters()}
+
     def keep(tensor: Tensor) -> Tensor:
-        if not tensor.is_leaf or not tensor.requires_grad:
-            held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        place = tensor.untyped_storage()
+        if place.data_ptr() not in weights:
+            held[place.data_ptr()] = place.nbytes()
         return tensor
 
     def draw(rows: int) -> None:
@@ -132,15 +139,17 @@ def _time_unet(model: Model, names: list[str], batch: int) -> Costs:
             loss = _denoise(model, rows).square().mean()
         torch.autograd.grad(loss, parameters)
 
+    at_once = min(batch, model.plan.rows if model.plan else batch)
     rows, drawn = 1, min(batch, model.batch)
     a_pass = _seconds(model, lambda: draw(1))
     if a_pass < QUICK:
-        rows, a_pass = batch, min(_seconds(model, lambda: draw(drawn)) for _ in range(2)) / drawn
+        rows, a_pass = at_once, min(_seconds(model, lambda: draw(drawn)) for _ in range(2)) / drawn
     held.clear()
     a_step = _seconds(model, lambda: learn(rows)) * batch / rows
+    a_step += a_pass * batch if at_once < batch else 0  # passes are computed anew
     for parameter, was in zip(model.unet.parameters(), frozen, strict=True):
         parameter.requires_grad_(was)
-    return Costs(a_pass, a_step, sum(held.values()) * batch // rows)
+    return Costs(a_pass, a_step, sum(held.values()) * at_once // rows)
 
 
 def _denoise(model: Model, rows: int) -> Tensor:

@@ -15,14 +15,17 @@ A step, in this order:
 7. objective and guards say what may move from now on: `mask`
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import cos, isfinite, pi
+from time import monotonic
 
 import torch
 from torch import Tensor
 
+from ckptedit.erasure import closed_forms
 from ckptedit.erasure.combined import accumulate
 from ckptedit.erasure.confined import Confined
 from ckptedit.erasure.freedom import joined
@@ -34,6 +37,9 @@ from ckptedit.guards.guard import Guard, Setting, complement, confine
 from ckptedit.progress import Track, silent
 
 LAST = 1 / 20  # of lr: what the rate falls to
+LONG = 300.0  # seconds: what is left of a training is said if it is more
+
+log = logging.getLogger("ckptedit")
 
 
 def train(
@@ -46,6 +52,7 @@ def train(
     clip: float | None = None,
     initial: Edits | None = None,
     memory: Memory = FORGETFUL,
+    settled: Callable[[], None] = lambda: None,
     track: Track = silent,
 ) -> Solution:
     """Runs Adam with a cosine rate on the K/V weights of a live model, which it leaves edited.
@@ -54,6 +61,7 @@ def train(
     lr:      first step of an entry of W, root mean square, whatever directions W is confined to
     clip:    the largest norm of a step's gradient; None: any
     initial: an edit to start from; it is not confined, and not seen by the frozen model
+    settled: called when all that the frozen model is asked for is there, before the first step
     memory:  keeps the state of the training, and knows where an interrupted one stood
     Raises BadParam if there is nothing to train, or if the loss becomes NaN or infinite.
     """
@@ -76,13 +84,17 @@ def train(
     }
     training = Training(parts, objective, guards, seed, clip)
     first = training.restore(memory.recall())
+    settled()
     peak, last = lr * _gain(allowed), lr * LAST
+    began = monotonic()
     for step in track(range(first, steps), "erasing", steps - first, training.note):
         rate = last + (peak - last) * (1 + cos(pi * step / steps)) / 2
         try:
             training.step(rate)
         except BadParam as error:
             raise BadParam(f"{error} at step {step + 1}; is lr {lr:g} too high?") from None
+        if step == first:
+            foresee(monotonic() - began, steps - first - 1)
         memory.keep(partial(training.state, step + 1), last=step + 1 == steps)
     edits = {name: part.change() for name, part in parts.items()}
     return Solution(
@@ -92,6 +104,24 @@ def train(
         warnings=tuple(each for stage in training.stages for each in stage.warnings()),
         notes=tuple(each for stage in training.stages for each in stage.notes()),
     )
+
+
+def foresee(seconds: float, steps: int) -> None:
+    """Notes how long the steps that are left will take, if that is long.
+
+    seconds: that the first one took
+    """
+    if steps * seconds < LONG:
+        return
+    log.warning(
+        "the first step took %.0f s, and the other %d will take about %s; a closed form takes "
+        "seconds: --method %s", seconds, steps, lasting(steps * seconds), closed_forms.DEFAULT,
+    )  # fmt: skip
+
+
+def lasting(seconds: float) -> str:
+    """A time as one says it: "12 min", "3.5 h"."""
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class Training:
@@ -109,7 +139,8 @@ class Training:
         self.stages = (objective, *guards)
         self.rng = torch.Generator().manual_seed(seed)
         self.amounts = [part.amount for part in parts.values()]
-        self.adam = torch.optim.Adam(self.amounts)
+        fused = self.amounts[0].device.type == "cuda"
+        self.adam = torch.optim.Adam(self.amounts, fused=fused or None)
         self.smoothed = 0.0  # the loss, averaged over the last ten steps or so
         self._mask()
 

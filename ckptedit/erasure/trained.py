@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from functools import cache
 
+import torch
 from torch import Tensor
 from torch.nn import Parameter
+from torch.utils.checkpoint import checkpoint
 
 from ckptedit.concepts.request import Request
 from ckptedit.diffusion import Model, kv_parameters
@@ -63,6 +65,7 @@ class Trained(Method):
             clip=options.clip,
             initial=self._initial(request, words, weights),
             memory=self.memory,
+            settled=model.rest,
             track=words.track,
         )
 
@@ -102,7 +105,23 @@ class Trained(Method):
 
 
 def predict(model: Model, moments: Moments) -> Tensor:
-    """What the model sees at these moments, [b, c, h, w] float32, in the precision of its Model."""
+    """What the model sees at these moments, [b, c, h, w] float32, in the precision of its Model.
+
+    By a plan that cuts it, in as many passes as that takes; each is computed anew when its gradient
+    is wanted, so that never more than one keeps anything for it.
+    """
+    rows = model.plan.rows if model.plan else len(moments)
+    if len(moments) <= rows:
+        return _seen(model, moments)
+    return torch.cat([_anew(model, part) for part in moments.split(rows)])
+
+
+def _anew(model: Model, moments: Moments) -> Tensor:
+    seen: Tensor = checkpoint(_seen, model, moments, use_reentrant=False)
+    return seen
+
+
+def _seen(model: Model, moments: Moments) -> Tensor:
     with model.autocast():
         return model.denoiser(moments.latents, moments.t, moments.text).float()
 
@@ -110,5 +129,5 @@ def predict(model: Model, moments: Moments) -> Tensor:
 def looks(model: Model, moments: Moments) -> list[Tensor]:
     """Where each layer that reads the text looks in it, [b, heads, pixels, L] float32."""
     with watched(model.unet) as seen:
-        predict(model, moments)
+        _seen(model, moments)
     return seen

@@ -6,11 +6,14 @@ import torch
 from torch.nn import Parameter
 
 from ckptedit.deltas.change import Dense, LowRank
+from ckptedit.erasure import train
 from ckptedit.erasure.combined import accumulate
 from ckptedit.erasure.confined import Confined
 from ckptedit.erasure.measure import measure
+from ckptedit.erasure.objectives.conabl import ConAbl
 from ckptedit.errors import BadParam
 from ckptedit.files import Checkpoint, Spec, write
+from erasure.toy import Toy, moments, setting
 
 
 def test_a_confined_gradient_is_what_autograd_finds_for_the_amounts():
@@ -159,3 +162,39 @@ def test_an_initial_edit_is_where_training_starts_and_part_of_the_change(initial
     part.move()
     assert part.weight.tolist() == [[6, 3]]
     assert part.change().stretch(0, 2).tolist() == [5, 2]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "steps", "said"),
+    [(2.9, 100, None), (3.0, 101, "about 5 min"), (36.0, 149, "about 89 min"),
+     (100.0, 149, "about 4.1 h")],
+)  # fmt: skip
+def test_a_long_training_is_foreseen_and_a_closed_form_named(seconds, steps, said, caplog):
+    train.foresee(seconds, steps)
+    notes = [record.getMessage() for record in caplog.records]
+    if said is None:
+        assert not notes
+    else:
+        assert said in notes[0] and "--method balanced" in notes[0]
+
+
+def test_it_is_foreseen_after_the_first_step_and_all_else_is_settled_before_it(monkeypatch):
+    told = []
+    monkeypatch.setattr(train, "foresee", lambda seconds, left: told.append(left))
+    objective, known = ConAbl(), setting(Toy(), steps=3)
+    train.train(objective, [], known, lr=0.1, seed=0, settled=lambda: told.append("settled"))
+    assert told == ["settled", 2]
+
+
+def test_a_bank_is_taken_apart_on_its_way_to_the_device():
+    whole = moments(3)
+    meta = whole.stored(torch.device("meta"))
+    assert meta.latents.device.type == "cpu"
+    part = meta.pick(2, torch.Generator().manual_seed(0))
+    for tensor in (part.latents, part.t, part.text.tokens, part.aim, part.told.tokens, part.noise,
+                   part.which, part.named, *part.views.values()):  # fmt: skip
+        assert tensor.device.type == "meta"
+    here = whole.stored(torch.device("cpu"))
+    again = [piece.latents for piece in here.split(3)]
+    assert [len(piece) for piece in again] == [3, 3, 2]
+    assert torch.equal(torch.cat(again), whole.latents)
