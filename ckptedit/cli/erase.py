@@ -1,7 +1,7 @@
 """`ckptedit erase`: makes a checkpoint forget a concept."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -20,7 +20,6 @@ from ckptedit.cli.erase_options import (
     Kind,
     Lexicon,
     ListMethods,
-    ListPrompts,
     MaxDrift,
     Method,
     MinErase,
@@ -50,6 +49,7 @@ from ckptedit.cli.options import (
     Force,
     InPlace,
     Json,
+    ListPrompts,
     Output,
     Param,
     Prediction,
@@ -58,7 +58,7 @@ from ckptedit.cli.options import (
     Strings,
     Tokenizer,
 )
-from ckptedit.cli.output import as_json, default_output, say
+from ckptedit.cli.output import as_json, default_output, print_and_end, say
 from ckptedit.cli.progress import LOADING, Progress, progress
 from ckptedit.cli.sizes import as_bytes
 from ckptedit.cli.words import words_of
@@ -176,14 +176,6 @@ def erase(
     say(*summary(erasure), quiet=quiet)
     if target != "-":
         typer.echo(as_json(as_report(erasure, target)) if json else target)
-
-
-def print_and_end(lines: Sequence[str], track: Progress) -> NoReturn:
-    """One in a line, or nothing; and that is all."""
-    track.close()
-    if lines:
-        typer.echo("\n".join(lines))
-    raise typer.Exit
 
 
 def teller(target: str, dry_run: bool, json: bool, track: Progress, quiet: bool) -> "Tell | None":

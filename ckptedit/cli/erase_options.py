@@ -77,13 +77,6 @@ ListMethods = Annotated[
         callback=list_methods,
     ),
 ]
-ListPrompts = Annotated[
-    bool,
-    Option(
-        "--list-prompts",
-        help="Print the prompts that --embeddings lacks (all, without), and write nothing.",
-    ),
-]
 Params = Annotated[
     str | None,
     Option(

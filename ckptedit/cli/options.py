@@ -76,6 +76,13 @@ EncoderFolder = Annotated[
         help="Of a file that holds none: its folder, or its pipeline's; default: the file's own.",
     ),
 ]
+ListPrompts = Annotated[
+    bool,
+    Option(
+        "--list-prompts",
+        help="Print the prompts that --embeddings lacks (all, without), and write nothing.",
+    ),
+]
 
 # how it is done
 

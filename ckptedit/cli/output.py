@@ -3,15 +3,17 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from ckptedit.cli.progress import Progress
 
 PIPE_WIDTH = 200  # columns of a table that no terminal cuts
 
@@ -85,3 +87,11 @@ def print_tables(renderables: "Iterable[RenderableType]") -> None:
     with console.capture() as capture:
         console.print(*renderables, sep="\n")
     typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def print_and_end(lines: Sequence[str], track: "Progress") -> NoReturn:
+    """One in a line, or nothing; and that is all."""
+    track.close()
+    if lines:
+        typer.echo("\n".join(lines))
+    raise typer.Exit

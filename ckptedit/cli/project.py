@@ -15,12 +15,13 @@ from ckptedit.cli.options import (
     EncoderFolder,
     Force,
     Json,
+    ListPrompts,
     Quiet,
     Strings,
     Tokenizer,
     one_of,
 )
-from ckptedit.cli.output import as_json
+from ckptedit.cli.output import as_json, print_and_end
 from ckptedit.cli.progress import LOADING, progress
 from ckptedit.cli.words import as_fact, words_of
 
@@ -81,6 +82,7 @@ def project(
     allow_download: AllowDownload = False,
     text_encoder: EncoderFolder = None,
     embeddings: Embeddings = None,
+    list_prompts: ListPrompts = False,
     output: Annotated[
         str | None,
         Option(
@@ -115,20 +117,25 @@ def project(
         files = [part for each in of.values() for part in each if isinstance(part, Checkpoint)]
         check_output(output, [opened, *files], force=force)
     words = None
-    if embeddings is None and text_encoder is None:
+    if embeddings is None and text_encoder is None and not list_prompts:
         words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
 
     with progress(quiet) as track:
         track.begin(LOADING)
         from ckptedit.subspaces.project import project as run
-        from ckptedit.subspaces.project import save_subspace
+        from ckptedit.subspaces.project import prompts_needed, save_subspace
         from ckptedit.subspaces.span import Cut
 
+        how: dict[str, Any] = {
+            "neighbors": neighbors, "among": listed([among]) if among[:1] == "@" else among,
+            "tokens": tokens, "cut": Cut(rank, energy), "center": center, "tolerance": tolerance,
+            "embeddings": embeddings, **of,
+        }  # fmt: skip
+        if list_prompts:
+            print_and_end(prompts_needed(opened, **how), track)
         found = run(
-            opened, neighbors=neighbors, among=listed([among]) if among[:1] == "@" else among,
-            tokens=tokens, cut=Cut(rank, energy), center=center, tolerance=tolerance,
-            tokenizer=words, clip_skip=clip_skip, text_encoder=text_encoder,
-            embeddings=embeddings, track=track, **of,
+            opened, tokenizer=words, clip_skip=clip_skip, text_encoder=text_encoder, track=track,
+            **how,
         )  # fmt: skip
     if output is not None:
         save_subspace(found, output, force=force)

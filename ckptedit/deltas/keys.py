@@ -41,11 +41,12 @@ class Naming(NamedTuple):
 
     def _text(self, name: str) -> str | None:
         """The key of a module of a text encoder that has transformers' names; SDXL has two."""
-        if self.family is None or self.family.readers[0].layout == "open_clip":
+        readers = self.family.readers if self.family else ()
+        if not readers or readers[0].layout == "open_clip":
             return None
-        two = len(self.family.readers) > 1
+        two = len(readers) > 1
         first = "lora_te1" if two else "lora_te"
-        starts = {self.family.readers[0].prefix: first, "text_encoder.": first}
+        starts = {readers[0].prefix: first, "text_encoder.": first}
         if two:
             starts["text_encoder_2."] = "lora_te2"
         for prefix, start in starts.items():

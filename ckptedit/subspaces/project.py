@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +21,10 @@ from ckptedit.subspaces.sets import TOLERANCE, difference, intersection, require
 from ckptedit.subspaces.span import WHOLE, Cut, Spans
 from ckptedit.subspaces.subspace import angles_between, coverage
 from ckptedit.subspaces.wordlist import whole_words, word_embeddings
+from ckptedit.text.embeddings import wanted_prompts
 from ckptedit.text.encoder import TextEncoder, load_text_encoder
 from ckptedit.text.outside import read_elsewhere
+from ckptedit.text.table import PromptTable
 
 LEXICON, VOCABULARY = "lexicon", "vocabulary"  # what neighbours are looked for among
 
@@ -84,7 +87,7 @@ def project(
     tolerance: float = TOLERANCE,
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
-    embeddings: Checkpoint | str | Path | None = None,
+    embeddings: Checkpoint | str | Path | PromptTable | None = None,
     text_encoder: str | Path | None = None,
     track: Track = silent,
 ) -> Subspace:
@@ -137,6 +140,23 @@ def project(
         center=center,
         within=tuple(map(label_of, common)),
         minus=tuple(map(label_of, taken)),
+    )
+
+
+def prompts_needed(
+    checkpoint: Checkpoint,
+    concepts: Part | Sequence[Part],
+    *,
+    embeddings: str | Path | None = None,
+    **options: Any,
+) -> list[str]:
+    """The prompts that the same `project` would look for in a file of embeddings, and not find."""
+    family = detect(checkpoint)
+    return wanted_prompts(
+        family.text_width,
+        list(lexicon_of(family)),
+        embeddings,
+        lambda table: project(checkpoint, concepts, embeddings=table, **options),
     )
 
 

@@ -4,13 +4,15 @@ A safetensors file in which each tensor is one prompt, [n, d] (or [1, n, d]) of 
 prompt itself. Padding is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ckptedit.errors import BadParam
+from ckptedit.errors import BadParam, CkptError
 from ckptedit.files import Checkpoint, escape
+from ckptedit.files.cache import uncached
 from ckptedit.files.dtypes import FLOATS
 from ckptedit.text.table import PromptTable
 
@@ -76,3 +78,26 @@ class Wanted:
             self.prompts[prompt] = None
             found.append(torch.randn(2, self.table.width, generator=draw))
         return found
+
+
+def wanted_prompts(
+    width: int,
+    names: Sequence[str],
+    given: Checkpoint | str | Path | None,
+    work: Callable[[PromptTable], object],
+) -> list[str]:
+    """The prompts that some work would look for in a file of embeddings, and not find.
+
+    names: what stands for all that can be said, without a file; given: the file, so far
+    work:  is done with an encoder that puts noise in place of what is missing
+    Raises what the work raises before anything is read.
+    """
+    opened = Checkpoint(given) if isinstance(given, str | Path) else given
+    wanted = Wanted(width, None if opened is None else table_of(opened, width), names)
+    try:
+        with uncached():  # what comes from noise is not to be found again
+            work(wanted.table)
+    except CkptError:  # of the noise, maybe
+        if not wanted.prompts:
+            raise
+    return list(wanted.prompts)
