@@ -7,7 +7,6 @@ a text encoder; every weight that comes out is compared, under the single file's
 import json
 import os
 
-import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
@@ -60,7 +59,7 @@ def same(found, expected, before, least):
     moved = sum(bool((expected[name] != before[name]).any()) for name in before)
     assert moved >= least and found.keys() == expected.keys()
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values.detach(), atol=2e-6, err_msg=name)
+        assert (found[name] - values).abs().max() < 2e-6, name
 
 
 def write(tmp_path, spelling):
@@ -90,7 +89,7 @@ def write(tmp_path, spelling):
     return tmp_path / "lora.safetensors"
 
 
-@pytest.mark.parametrize("spelling", ["diffusers", "diffusers, config", "kohya", "dora, config"])
+@pytest.mark.parametrize("spelling", ["diffusers", "kohya", "dora, config"])
 def test_a_lora_does_what_diffusers_does_with_it(tiny, tmp_path, spelling):
     path = write(tmp_path, spelling)
     expected = fused(tmp_path, path.name)
@@ -151,18 +150,14 @@ def test_a_folder_and_a_single_file_of_one_model_are_changed_alike(tmp_path):
 
 
 CONFIGS = {
-    "loha": LoHaConfig(r=3, alpha=2, target_modules=UNET, init_weights=False),
     "loha with cores": LoHaConfig(r=3, alpha=2, target_modules=UNET, init_weights=False,
                                   use_effective_conv2d=True),
-    "lokr": LoKrConfig(r=2, alpha=3, target_modules=UNET, init_weights=False),
     "lokr with cores, both factors": LoKrConfig(
         r=2, alpha=3, target_modules=UNET, init_weights=False, use_effective_conv2d=True,
         decompose_both=True, decompose_factor=4),
     "lokr of full factors": LoKrConfig(r=64, alpha=3, target_modules=UNET, init_weights=False),
-    "lora, rank-stabilised": LoraConfig(r=4, lora_alpha=3, target_modules=UNET, use_rslora=True,
-                                        init_lora_weights=False),
-    "lora, patterns": LoraConfig(
-        r=4, lora_alpha=3, target_modules=UNET, init_lora_weights=False,
+    "lora, rank-stabilised, patterns": LoraConfig(
+        r=4, lora_alpha=3, target_modules=UNET, init_lora_weights=False, use_rslora=True,
         rank_pattern={"to_q": 2}, alpha_pattern={"to_q": 5, "mid_block.resnets.0.conv1": 7}),
 }  # fmt: skip
 

@@ -130,6 +130,14 @@ def values(key, weight, g):
 KINDS = [lora, dora, by_column, lokr, diff, values]
 
 
+def mixed(key, weight, g):
+    """Of every kind some, by the length of the name."""
+    return KINDS[len(key) % len(KINDS)](key, weight, g)
+
+
+CASES = [("flux", kind) for kind in KINDS] + [(model, mixed) for model in MODELS]
+
+
 def file_for(tensors, kind, prefix):
     """A file that changes every matrix of a checkpoint; biases, too, if by differences."""
     g, found = torch.Generator().manual_seed(1), {}
@@ -150,9 +158,8 @@ def applied(base, file, folder: Path):
     return load_file(out)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "split"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model, kind", CASES)
 def test_a_file_does_the_same_to_a_single_file_and_to_a_folder(tmp_path, model, fused, kind):
     single = weights(model)
     apart = converted(model, single)
