@@ -175,7 +175,11 @@ COSMOS = [  # Anima
     _of("x_embedder.proj.1", "patch_embed.proj"),
 ]
 TABLES = {  # modules that only this architecture has -> its table
-    ("double_blocks.0.img_attn.proj", "single_transformer_blocks.0.proj_out"): FLUX,
+    (
+        "double_blocks.0.img_attn.proj",
+        "single_transformer_blocks.0.proj_out",
+        "single_transformer_blocks.0.attn.to_qkv_mlp_proj",
+    ): FLUX,
     ("joint_blocks.0.x_block.attn.proj", "transformer_blocks.0.attn.add_k_proj"): SD3,
     ("context_refiner.0.attention.out", "context_refiner.0.attention.to_out.0"): Z_IMAGE,
     ("blocks.0.adaln_modulation_mlp.2", "transformer_blocks.0.norm3.linear_2"): COSMOS,

@@ -40,6 +40,21 @@ FLUX = both(
        for s in ("img", "txt") for n in ("query", "key")},
     **{f"single_blocks.0.norm.{n}_norm.scale": (2,) for n in ("query", "key")},
 }  # fmt: skip
+FLUX2 = {
+    f"{module}.weight": shape
+    for module, shape in {
+        "img_in": (H, 4), "txt_in": (H, 6), "time_in.in_layer": (H, 3), "time_in.out_layer": (H, H),
+        "guidance_in.in_layer": (H, 3), "guidance_in.out_layer": (H, H),
+        "final_layer.linear": (4, H), "final_layer.adaLN_modulation.1": (2 * H, H),
+        **{f"double_stream_modulation_{s}.lin": (6 * H, H) for s in ("img", "txt")},
+        "single_stream_modulation.lin": (3 * H, H),
+        **{f"double_blocks.0.{s}_attn.qkv": (3 * H, H) for s in ("img", "txt")},
+        **{f"double_blocks.0.{s}_attn.proj": (H, H) for s in ("img", "txt")},
+        **{f"double_blocks.0.{s}_mlp.0": (6 * H, H) for s in ("img", "txt")},
+        **{f"double_blocks.0.{s}_mlp.2": (H, 3 * H) for s in ("img", "txt")},
+        "single_blocks.0.linear1": (9 * H, H), "single_blocks.0.linear2": (H, 4 * H),
+    }.items()
+}  # fmt: skip
 STREAMS = ("x_block", "context_block")
 SD3 = both(
     ("x_embedder.proj", H, 4, 2, 2), ("context_embedder", H, 6), ("t_embedder.mlp.0", H, 3),
@@ -80,7 +95,7 @@ COSMOS = {
     "final_layer.adaln_modulation.1.weight": (H, H),
     "final_layer.adaln_modulation.2.weight": (2 * H, H),
 }  # fmt: skip
-MODELS = {"flux": FLUX, "sd3": SD3, "z_image": Z_IMAGE, "cosmos": COSMOS}
+MODELS = {"flux": FLUX, "flux2": FLUX2, "sd3": SD3, "z_image": Z_IMAGE, "cosmos": COSMOS}
 
 
 def converted(model, tensors):
@@ -175,6 +190,7 @@ def test_a_file_does_the_same_to_a_single_file_and_to_a_folder(tmp_path, model, 
 
 
 CONVERTERS = {
+    "flux2": ("_convert_non_diffusers_flux2_lora_to_diffusers", "diffusion_model."),
     "flux": ("_convert_kohya_flux_lora_to_diffusers", "lora_unet_"),
     "cosmos": ("_convert_non_diffusers_anima_lora_to_diffusers", "diffusion_model."),
 }
@@ -182,10 +198,12 @@ CONVERTERS = {
 
 @pytest.mark.parametrize("model", CONVERTERS)
 def test_diffusers_converts_the_file_to_one_that_does_the_same(tmp_path, model):
-    """Its converters of LoRAs; that of Flux.1 knows single blocks of width 3072 only."""
+    """Its converters of LoRAs. That of Flux.1 knows single blocks of width 3072 only; that of
+    Flux.2 leaves shift and scale of the last norm where they are, unlike that of its weights."""
     name, prefix = CONVERTERS[model]
     single = weights(model)
-    file = file_for({k: t for k, t in single.items() if "single_blocks" not in k}, lora, prefix)
+    left_out = "single_blocks" if model == "flux" else "final_layer.adaLN"
+    file = file_for({k: t for k, t in single.items() if left_out not in k}, lora, prefix)
     if prefix == "lora_unet_":
         file = {_kohya(key): value for key, value in file.items()
                 if "double_blocks" in key}  # fmt: skip

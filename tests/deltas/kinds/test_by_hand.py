@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from ckptedit.errors import BadCheckpoint, DoesNotFit
+from ckptedit.merging import merge
 from deltas.kinds.conftest import SHAPES, draw, weights
 
 
@@ -188,3 +190,21 @@ def test_a_change_of_another_shape_is_refused_even_if_it_has_as_many_entries(cha
     file = {f"conv.{part}": draw(*shape) for part, shape in parts.items()}
     with pytest.raises(DoesNotFit, match=rf"is {made}, not \[6, 4, 3, 3\] as .* has it"):
         changed(file)
+
+
+ALL = {
+    "linear.lokr_w1": (2, 2), "linear.lokr_w2": (6, 4), "linear.dora_scale": (1, 8),
+    **{f"conv.{part}": shape for part, shape in CORES.items()}, "conv.dora_scale": (6, 1, 1, 1),
+    "square.lora_A.weight": (2, 4), "square.lora_B.weight": (4, 2), "point.diff": (6, 4, 1, 1),
+    "even.set_weight": (4, 4, 3, 3),
+}  # fmt: skip
+
+
+def test_merging_one_file_is_applying_it(changed, tmp_path):
+    applied = changed({key: draw(*shape) for key, shape in ALL.items()})
+    out = merge(tmp_path / "base.safetensors", tmp_path / "theirs.safetensors",
+                tmp_path / "merged.safetensors", method="task", threads=2).path  # fmt: skip
+    assert len(applied) == 5
+    for name, before in weights().items():
+        after = before + applied.get(name, 0)
+        np.testing.assert_allclose(load_file(out)[name], after, atol=1e-5, err_msg=name)
