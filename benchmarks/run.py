@@ -24,16 +24,20 @@ BENCHMARKS = Registry(
         "steps": "benchmarks.steps:steps",
         "many": "benchmarks.many:many",
         "closed": "benchmarks.closed:closed",
+        "fullsize": "benchmarks.fullsize:fullsize",
         "training": "benchmarks.training:training",
     },
 )
 
+USUAL = [name for name in BENCHMARKS if name != "fullsize"]  # which takes 10 GB of disk, and long
+
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("names", nargs="*", default=list(BENCHMARKS), metavar="NAME")
+    options.add_argument("names", nargs="*", default=USUAL, metavar="NAME")
     options.add_argument("--runs", type=int, default=3, help="of each command (default 3)")
     options.add_argument("--subset", action="store_true", help="a fifth of the size")
+    options.add_argument("--device", default="cpu", help="of fullsize: cpu, cuda (default cpu)")
     options.add_argument("--data", type=Path, help="folder for the checkpoints")
     chosen = options.parse_args()
     folder = "ckptedit-bench-small" if chosen.subset else "ckptedit-bench"
@@ -43,7 +47,8 @@ def main() -> None:
         load = os.getloadavg()[0]
         print(f"{name}: {os.cpu_count()} cores, load {load:.1f}, medians of {chosen.runs} runs")
         print(f"{'':<44} {'wall':>10} {'cpu':>10} {'peak':>12}")
-        for line in BENCHMARKS[name](data, chosen.runs, chosen.subset):
+        where = {"device": chosen.device} if name == "fullsize" else {}
+        for line in BENCHMARKS[name](data, chosen.runs, chosen.subset, **where):
             print(line)
 
 

@@ -45,7 +45,9 @@ def timed(step: Callable[[], None]) -> float:
     return time.process_time() - began
 
 
-def ours(mini: Path, guards: tuple[str, ...]) -> Callable[[], None]:
+def ours(
+    path: Path, guards: tuple[str, ...], *, batch: int = BATCH, device: str = "cpu"
+) -> Callable[[], None]:
     """A step of `Training`, its banks filled."""
     from functools import partial
 
@@ -53,7 +55,7 @@ def ours(mini: Path, guards: tuple[str, ...]) -> Callable[[], None]:
     from ckptedit.erasure.options import Options
     from ckptedit.subspaces.words import Words
 
-    request, model, lexicon, weights = asked(mini)
+    request, model, lexicon, weights = asked(path, device)
     kept: list[Any] = []
 
     class Stopped(train.Training):
@@ -64,40 +66,43 @@ def ours(mini: Path, guards: tuple[str, ...]) -> Callable[[], None]:
             kept.append(self)
 
     original, train.Training = train.Training, Stopped  # type: ignore[misc]
-    options = Options(guards=guards, steps=1, batch=BATCH, pictures=2)
+    options = Options(guards=guards, steps=1, batch=batch, pictures=2)
     trained.Trained(options).solve(request, Words(model.text, lexicon), weights, model=model)
     train.Training = original  # type: ignore[misc]
     return partial(original.step, kept[0], 1e-4)
 
 
-def published(mini: Path) -> Callable[[], None]:
+def published(
+    path: Path, *, batch: int = BATCH, device: str = "cpu", precision: str = "auto"
+) -> Callable[[], None]:
     """A step as released code computes it."""
     import torch
     from torch.nn.functional import mse_loss
 
     from ckptedit.diffusion import kv_parameters
 
-    _, model, _, weights = asked(mini)
+    _, model, _, weights = asked(path, device, precision)
+    vars(model)["narrow"] = False  # it is as wide as it computes
     parameters = list(kv_parameters(model.unet, list(weights)).values())
     model.unet.requires_grad_(False)
     for parameter in parameters:
         parameter.requires_grad_(True)
     adam = torch.optim.AdamW(parameters, lr=8e-6)
     vae: Any = model.vae
-    side = 8 * model.latent_shape[1]
-    pictures = torch.rand(BATCH, 3, side, side) * 2 - 1
-    prompts = ["a boat in Van Gogh style"] * BATCH + ["a photo of a boat"] * BATCH
+    side = model.enlarged * model.latent_shape[1]
+    pictures = torch.rand(batch, 3, side, side, device=device) * 2 - 1
+    prompts = ["a boat in Van Gogh style"] * batch + ["a photo of a boat"] * batch
 
     def step() -> None:
         with torch.no_grad():
             clean = vae.encode(pictures).latent_dist.sample() * model.family.latent_scale
-        t = torch.randint(1000, (BATCH,))
+        t = torch.randint(1000, (batch,), device=device)
         latents = model.schedule.add_noise(clean, torch.randn_like(clean), t)
         with torch.no_grad(), model.autocast():
             read = model.text.encode(prompts).condition
-            aim = model.denoiser(latents, t, read[BATCH:]).float()
+            aim = model.denoiser(latents, t, read[batch:]).float()
         with model.autocast():
-            seen = model.denoiser(latents, t, read[:BATCH]).float()
+            seen = model.denoiser(latents, t, read[:batch]).float()
         mse_loss(seen, aim).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         adam.step()
@@ -106,8 +111,8 @@ def published(mini: Path) -> Callable[[], None]:
     return step
 
 
-def asked(mini: Path) -> tuple[Any, Any, Any, Any]:
-    """A request on mini: itself, a model of its own, the lexicon and the K/V weights."""
+def asked(path: Path, device: str = "cpu", precision: str = "auto") -> tuple[Any, Any, Any, Any]:
+    """A request on a model: itself, a model of its own, the lexicon and the K/V weights."""
     from ckptedit.concepts.lexicon import lexicon_of
     from ckptedit.concepts.request import resolve
     from ckptedit.concepts.wish import Wish
@@ -115,7 +120,9 @@ def asked(mini: Path) -> tuple[Any, Any, Any, Any]:
     from ckptedit.erasure.kv import KVWeights
     from ckptedit.files import Checkpoint
 
-    model = open_model(Checkpoint(mini), training=True)
+    model = open_model(
+        Checkpoint(path), device=device, precision=precision, prediction="epsilon", training=True
+    )
     wish = Wish(("Van Gogh",))
     request = resolve(wish, model.text, model.family, ())
     lexicon = lexicon_of(model.family)

@@ -9,9 +9,10 @@ import torch
 from ckptedit.diffusion.footprint import Footprint
 from ckptedit.errors import BadParam
 
-# of each number in training, bytes: the weight, its start, its amount and that of the last step, a
-# gradient, Adam's two moments, what has moved, and a copy in half precision
-TRAINED = 4 + 4 + 4 + 4 + 4 + 8 + 1 + 2
+# of each number in training, bytes: the weight, its amount, a gradient, Adam's two moments, what
+# has moved, and a copy in half precision
+TRAINED = 4 + 4 + 4 + 8 + 1 + 2
+WAITING = 4 + 4  # its start, and its amount after the last step: read at the end of one
 SPARE = 500_000_000  # bytes of a device that its own software and kernels take
 
 
@@ -25,17 +26,17 @@ class Sizes:
     aside: int
     each: Footprint
 
-    @property
-    def fixed(self) -> int:
-        """What a training takes without any picture, and with nothing aside."""
-        return self.frozen + TRAINED * self.trained + SPARE
+    def fixed(self, offload: bool) -> int:
+        """What a training takes without any picture."""
+        here = 0 if offload else WAITING * self.trained + self.aside
+        return self.frozen + TRAINED * self.trained + SPARE + here
 
 
 @dataclass(frozen=True)
 class Plan:
     """rows: pictures in one pass with gradients; a batch is cut into as many passes as it takes
-    anew: whether single blocks are computed anew; offload: whether text encoders and VAE leave
-    peak: bytes
+    anew: whether single blocks are computed anew; offload: whether text encoders and VAE leave, and
+    what only the end of a step reads waits on the host; peak: bytes
     """
 
     rows: int
@@ -59,12 +60,13 @@ def fit(sizes: Sizes, batch: int, budget: int) -> Plan:
     """
     plain, thin = sizes.each.held, sizes.each.thin + sizes.each.block
     for offload in (False, True):
-        fixed = sizes.fixed + (0 if offload else sizes.aside)
+        fixed = sizes.fixed(offload)
         if fixed + batch * plain <= budget:
             return Plan(batch, False, offload, fixed + batch * plain)
-    room = budget - sizes.fixed
+    fixed = sizes.fixed(True)
+    room = budget - fixed
     if room < min(plain, thin):
-        least = (sizes.fixed + min(plain, thin)) / 1e9
+        least = (fixed + min(plain, thin)) / 1e9
         raise BadParam(
             f"a training needs {least:.1f} GB of memory, and has {budget / 1e9:.1f} GB; edit fewer "
             f"weights (--params v), or in closed form, which needs none of it (--method balanced)"
@@ -73,7 +75,7 @@ def fit(sizes: Sizes, batch: int, budget: int) -> Plan:
     anew = batch * thin <= room or plain > room
     each = thin if anew else plain
     rows = min(batch, room // each)
-    return Plan(rows, anew, True, sizes.fixed + rows * each)
+    return Plan(rows, anew, True, fixed + rows * each)
 
 
 def free_memory(device: torch.device) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from ckptedit.diffusion.device import SMALL, resolve_device, resolve_precision, trainable
-from ckptedit.diffusion.fitting import Plan, Sizes, fit, free_memory
+from ckptedit.diffusion.fitting import WAITING, Plan, Sizes, fit, free_memory
 from ckptedit.diffusion.footprint import Footprint, footprint
 from ckptedit.diffusion.narrow import hold_narrow
 from ckptedit.diffusion.schedule import Schedule
@@ -164,8 +164,8 @@ class Model:
         whole = sum(info.numel for _, info in self.checkpoint.items())
         aside = 4 * (whole - self.parameters)
         frozen = width * (self.parameters - trained)
-        if self.device.type == "cpu":  # where they stay
-            frozen, aside = frozen + aside, 0
+        if self.device.type == "cpu":  # where all of it stays
+            frozen, aside = frozen + aside + WAITING * trained, -WAITING * trained
         sizes = Sizes(frozen, trained, aside, self.footprint)
         self.plan = fit(sizes, batch, free_memory(self.device) if budget is None else budget)
 

@@ -25,6 +25,7 @@ class Confined:
     directions: Tensor | None  # Q [d, k], orthonormal columns
     initial: LowRank | Dense | None = None  # an edit that comes before all steps; W0 has it
     outputs: Tensor | None = None  # U [out, r], orthonormal columns; Uᵀ (W - W0) = 0
+    aside: bool = False  # whether what only the end of a step reads, W0 and A, waits on the host
     start: Tensor = field(init=False)  # W0 [out, d]
     amount: Parameter = field(init=False)  # A [out, k]
     freedom: Freedom = field(init=False)  # of a step
@@ -37,11 +38,11 @@ class Confined:
         if self.initial is not None:
             made = torch.from_numpy(self.initial.stretch(0, self.weight.numel()))
             self.weight.data.add_(made.view_as(self.weight).to(self.weight))
-        self.start = self.weight.detach().clone()
+        self.start = self._away(self.weight)
         width = self.start.shape[1] if self.directions is None else self.directions.shape[1]
-        self.amount = Parameter(self.start.new_zeros(len(self.start), width))
-        self.held = self.amount.detach().clone()
-        self.touched = torch.zeros_like(self.start, dtype=torch.bool)
+        self.amount = Parameter(self.weight.detach().new_zeros(len(self.start), width))
+        self.held = self._away(self.amount)
+        self.touched = torch.zeros_like(self.weight, dtype=torch.bool)
         if self.outputs is not None:
             self.outputs = self.outputs.to(self.weight)
         self.freedom = Freedom(self.directions, outputs=self.outputs)
@@ -55,7 +56,7 @@ class Confined:
     def hand_over(self) -> Tensor:
         """The gradient of W [out, d], which is left without one."""
         gradient, self.weight.grad = self.weight.grad, None
-        return torch.zeros_like(self.start) if gradient is None else gradient
+        return torch.zeros_like(self.weight) if gradient is None else gradient
 
     @torch.no_grad()
     def receive(self, gradient: Tensor, share: float) -> None:
@@ -79,7 +80,8 @@ class Confined:
     @torch.no_grad()
     def move(self) -> None:
         """W follows A, which has moved."""
-        self.amount.copy_(self.held + self.freedom(self.amount - self.held))
+        held = self._here(self.held)
+        self.amount.copy_(held + self.freedom(self.amount - held))
         self._write()
 
     @torch.no_grad()
@@ -91,7 +93,7 @@ class Confined:
     @torch.no_grad()
     def follow(self) -> None:
         """Takes over what was changed of the weight since `move`, as far as Q and mask allow it."""
-        self.amount.add_(self.reachable(self.weight - (self.start + self.delta())))
+        self.amount.add_(self.reachable(self.weight - (self._here(self.start) + self.delta())))
         self._write()
 
     @torch.no_grad()
@@ -112,8 +114,16 @@ class Confined:
         return own if self.initial is None else total(self.initial, own)
 
     def _write(self) -> None:
-        self.weight.copy_(self.start + self.delta())
+        self.weight.copy_(self._here(self.start) + self.delta())
         self.held.copy_(self.amount)
+
+    def _away(self, tensor: Tensor) -> Tensor:
+        """A copy of a tensor where it waits."""
+        copy = tensor.detach().clone()
+        return copy.cpu().pin_memory() if self.aside and copy.device.type == "cuda" else copy
+
+    def _here(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.weight.device, non_blocking=True)
 
     def _inside(self, change: Tensor) -> Tensor:
         return change if self.directions is None else change @ self.directions

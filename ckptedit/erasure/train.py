@@ -53,6 +53,7 @@ def train(
     initial: Edits | None = None,
     memory: Memory = FORGETFUL,
     settled: Callable[[], None] = lambda: None,
+    aside: bool = False,
     track: Track = silent,
 ) -> Solution:
     """Runs Adam with a cosine rate on the K/V weights of a live model, which it leaves edited.
@@ -62,6 +63,7 @@ def train(
     clip:    the largest norm of a step's gradient; None: any
     initial: an edit to start from; it is not confined, and not seen by the frozen model
     settled: called when all that the frozen model is asked for is there, before the first step
+    aside:   whether what only the end of a step reads waits on the host
     memory:  keeps the state of the training, and knows where an interrupted one stood
     Raises BadParam if there is nothing to train, or if the loss becomes NaN or infinite.
     """
@@ -78,7 +80,11 @@ def train(
     held = [guard.outputs() for guard in guards]
     parts = {
         name: Confined(
-            weight, allowed, begun.get(name), joined([each[name] for each in held if name in each])
+            weight,
+            allowed,
+            begun.get(name),
+            joined([each[name] for each in held if name in each]),
+            aside,
         )
         for name, weight in weights.items()
     }

@@ -66,6 +66,7 @@ class Trained(Method):
             initial=self._initial(request, words, weights),
             memory=self.memory,
             settled=model.rest,
+            aside=bool(model.plan and model.plan.offload),
             track=words.track,
         )
 

@@ -12,6 +12,8 @@ def world_of(checkpoint: Checkpoint) -> str:
     if family.world is None:
         known = ", ".join(name for name, each in FAMILIES.items() if each.world)
         raise BadParam(
-            f"{checkpoint.label}: no judge ships for {family.name}; there is one for {known}"
+            f"{checkpoint.label}: no judge ships for {family.name}; there is one for {known}. Its "
+            f"pictures take one that knows them (CLIP, or a classifier), and no option of this "
+            f"version names it: look at `sample --against`, or at `diff --words`"
         )
     return family.world
