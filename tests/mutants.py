@@ -25,6 +25,9 @@ OBJECTIVES = "tests/laws/test_objective_laws.py"
 BANK = "tests/erasure/test_bank.py"
 ERASE = "tests/erasure/test_erase.py"
 GUARDS = "tests/guards"
+SPELLINGS = "tests/conversion/test_spellings.py"
+VERIFY = "tests/test_cli_verify.py"
+PRIVATE = "tests/test_cli_private.py"
 TRAINING = "tests/erasure/test_training.py"
 DIVERGENCES = "tests/erasure/test_divergences.py"
 SURGERY = "tests/erasure/test_surgery.py"
@@ -913,6 +916,76 @@ MUTANTS = (
         "if not left <= TOLERATED",
         "if left > 1",
         CONSTRAINED,
+    ),
+    Mutant(
+        "a folder's second text encoder has its projection turned the wrong way",
+        "conversion/names.py",
+        "turned = rest == PROJECTION and",
+        "turned = False and",
+        SPELLINGS,
+    ),
+    Mutant(
+        "q, k and v come together in the order in which the folder has them",
+        "conversion/names.py",
+        "parts = tuple(thirds[i] for i in range(3))",
+        "parts = tuple(thirds.values())",
+        SPELLINGS,
+    ),
+    Mutant(
+        "all three of a packed matrix are its first third",
+        "conversion/convert.py",
+        "start = info.offset + (origin.third or 0) * size",
+        "start = info.offset",
+        SPELLINGS,
+    ),
+    Mutant(
+        "a LoRA of a packed matrix changes q three times",
+        "deltas/peft.py",
+        "np.split(factors.up, 3)[third]",
+        "np.split(factors.up, 3)[0]",
+        "tests/conversion/test_peft.py",
+    ),
+    Mutant(
+        "a tensor that no edit names may differ, and is verified",
+        "deltas/verification.py",
+        "    if astray:",
+        "    if False:",
+        VERIFY,
+    ),
+    Mutant(
+        "any file is verified as the parent",
+        "deltas/verification.py",
+        "    if found in named:",
+        "    if True:",
+        VERIFY,
+    ),
+    Mutant(
+        "an edit of one matrix is recorded as one of all of its kind",
+        "files/touched.py",
+        "alone = not ending or ending in closed",
+        "alone = not ending",
+        VERIFY,
+    ),
+    Mutant(
+        "names stand in the ledger of whoever goes on from one that hides them",
+        "erasure/erase.py",
+        "if private_concepts or hides(opened.ledger):",
+        "if private_concepts:",
+        PRIVATE,
+    ),
+    Mutant(
+        "only the spelling that was typed is found again among hidden names",
+        "concepts/private.py",
+        "{normal(name)}",
+        "{name}",
+        PRIVATE,
+    ),
+    Mutant(
+        "an edit that is taken out leaves its recipe behind",
+        "families/provenance.py",
+        "    if not trunk(lines):",
+        "    if False:",
+        "tests/families/test_provenance.py",
     ),
 )
 
