@@ -37,7 +37,7 @@ RUNS = {  # every command that reads or edits values, over the scaled file
     "import": [["{scaled}", "{base}"], ["{delta}", "{scaled}"]],
     "export": [["{scaled}"]],
 }
-OTHERS = {"demo", "info"}
+OTHERS = {"demo", "info", "verify"}  # which compute with no value
 
 
 @pytest.fixture(scope="module")

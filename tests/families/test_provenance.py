@@ -205,6 +205,17 @@ def test_an_exported_folder_has_a_card_with_the_base_that_the_user_names(base, t
     assert not (tmp_path / "g").exists()
 
 
+def test_a_converted_file_says_whose_code_reads_it_now(base, tmp_path):
+    said = INHERITED | {
+        "modelspec.implementation": "https://github.com/Stability-AI/generative-models"
+    }
+    save_file(load_file(base), tmp_path / "one.safetensors", said)
+    ckptedit.export(tmp_path / "one.safetensors", tmp_path / "f")
+    assert metadata(tmp_path / "f")["modelspec.implementation"] == "diffusers"
+    ckptedit.export(tmp_path / "f", tmp_path / "back.safetensors")
+    assert metadata(tmp_path / "back.safetensors") == {k: said[k] for k in said.keys() - STALE}
+
+
 def test_titles_of_strangers_stay_text():
     text = card({"modelspec.title": "a\n---\n<b>", "modelspec.license": "x: y"}).decode()
     assert "# a\\n---\\n&lt;b>" in text and ModelCard(text).data.license is None
