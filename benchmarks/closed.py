@@ -157,13 +157,19 @@ def whole(data: Path, runs: int) -> Iterator[Timing | Bar]:
 
 def make(base: Path, tokenizer: Path) -> None:
     """Writes the checkpoint and as many byte pairs as CLIP has, unless they are there."""
+    from benchmarks.sd1 import sd1, synthesize
+
+    synthesize(base, sd1(320))
+    byte_pairs(tokenizer)
+
+
+def byte_pairs(tokenizer: Path) -> None:
+    """A vocabulary of CLIP's size in which letters are pairs, unless it is there."""
     import gzip
     from itertools import product
 
-    from benchmarks.sd1 import sd1, synthesize
     from ckptedit.text.tokenizer import MERGES, byte_alphabet
 
-    synthesize(base, sd1(320))
     if not tokenizer.exists():
         letters = byte_alphabet()
         ends = [*letters, *(letter + "</w>" for letter in letters)]

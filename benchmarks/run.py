@@ -25,6 +25,7 @@ BENCHMARKS = Registry(
         "many": "benchmarks.many:many",
         "closed": "benchmarks.closed:closed",
         "fullsize": "benchmarks.fullsize:fullsize",
+        "whole": "benchmarks.whole:whole",
         "training": "benchmarks.training:training",
     },
 )
