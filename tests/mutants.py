@@ -255,8 +255,8 @@ MUTANTS = (
     Mutant(
         "the weights do not follow the amounts that are trained",
         "erasure/confined.py",
-        "self.weight.copy_(self.start + self.delta())",
-        "self.weight.copy_(self.start)",
+        "self.weight.copy_(self._here(self.start) + self.delta())",
+        "self.weight.copy_(self._here(self.start))",
         TRAINING,
     ),
     Mutant(
@@ -339,7 +339,7 @@ MUTANTS = (
     Mutant(
         "what is masked moves with Adam's momentum",
         "erasure/confined.py",
-        "self.amount.copy_(self.held + self.freedom(self.amount - self.held))",
+        "self.amount.copy_(held + self.freedom(self.amount - held))",
         "pass",
         TRAINING,
     ),
