@@ -122,7 +122,10 @@ class Job:
 
     def thread_count(self) -> int:
         """Threads of the processor that it computes with."""
-        return self.threads or (choose_threads(self.model.unet) if self.options.trained else 1)
+        if self.threads or self.options.trained:
+            return self.threads or choose_threads(self.model.unet)
+        text = self.model.text  # a closed form's time goes into reading; of small ones, one is best
+        return choose_threads(text.transformer) if text.spells and text.large else 1
 
     def outlook(self) -> Outlook:
         """What is about to be done, and an estimate of what it takes; the model is run for that."""

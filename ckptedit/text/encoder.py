@@ -21,6 +21,7 @@ from ckptedit.text.condition import Condition
 from ckptedit.text.tokenizer import load_tokenizer
 from ckptedit.text.tower import Read, Tower
 
+LARGE = 20_000_000  # parameters, of which mini has a tenth and CLIP-L six times as many
 BATCH = 64  # prompts per forward pass
 
 
@@ -122,6 +123,11 @@ class TextEncoder:
     def transformer(self) -> Module:
         """The first, or only, transformer."""
         return self.towers[0].transformer
+
+    @property
+    def large(self) -> bool:
+        """Whether more threads than one are worth their while."""
+        return sum(each.numel() for each in self.transformer.parameters()) >= LARGE
 
     @property
     def device(self) -> torch.device:
