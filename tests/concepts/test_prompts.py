@@ -3,7 +3,7 @@
 import pytest
 
 from ckptedit.concepts.names import is_named
-from ckptedit.concepts.prompts import held_out, pairs, retained_pairs, wanted_pairs
+from ckptedit.concepts.prompts import MEASURED, held_out, pairs, retained_pairs, wanted_pairs
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.targets import Target
 from ckptedit.concepts.templates import TRAIN_FRAMES
@@ -125,3 +125,13 @@ def test_prompts_of_one_concept_are_counted_as_one() -> None:
 def test_a_targets_name_stands_in_its_prompts() -> None:
     for pair in wanted_pairs(request(STYLE, OBJECT)):
         assert pair.name == (STYLE, OBJECT)[pair.which].concept and pair.name in pair.prompt
+
+
+def test_of_very_many_held_out_prompts_some_of_most_names_are_measured_on() -> None:
+    asked = request(STYLE)
+    many = {"style": tuple(f"style {i}" for i in range(60)), "object": ()}
+    prompts = held_out(many, asked)
+    assert len(prompts) == MEASURED == len(set(prompts))
+    assert prompts == held_out(many, asked)
+    named = {name for name in many["style"] if any(is_named(name, each) for each in prompts)}
+    assert len(named) > 40
