@@ -18,7 +18,7 @@ from ckptedit.concepts.templates import (
     prompts_for,
 )
 
-MEASURED = 96  # prompts: means over more are no truer, and a large encoder takes minutes for them
+MEASURED = 48  # prompts: means over more are no truer, and a large encoder takes minutes for them
 PLAIN = ("", "a painting", "a photo")  # prompts that no edit may change
 
 
