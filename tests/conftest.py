@@ -1,7 +1,7 @@
 """What holds for every test. These must be set before torch and transformers are imported."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from small_models import Small
+
     from ckptedit.families import Family
     from ckptedit.text import TextEncoder
 
@@ -41,6 +43,20 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> "Family":
     from tiny_model import tiny_family
 
     return tiny_family(tmp_path_factory.mktemp("family"))
+
+
+@pytest.fixture(scope="session")
+def smalls(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Small]":
+    """Small models of SD1, SD2 and SDXL, by kind and channels, each made once."""
+    from functools import cache
+
+    from small_models import small
+
+    @cache
+    def made(kind: str, channels: int = 4) -> "Small":
+        return small(kind, tmp_path_factory.mktemp(kind), channels=channels)
+
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ layouts; and the pipeline that diffusers makes of the same modules.
 
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,28 @@ OPEN_CLIP = {
 
 @dataclass
 class Small:
+    """A small model. Tests share it, and what it wrote, so they change neither."""
+
     family: Family
     modules: dict[str, Any]
     tokenizer: CLIPTokenizer
+    root: Path
+
+    @cached_property
+    def words(self) -> Path:
+        """Its tokenizer's folder, beside its files."""
+        self.tokenizer.save_pretrained(self.root / "tokenizer")
+        return self.root / "tokenizer"
+
+    @cached_property
+    def file(self) -> Path:
+        """Its single file."""
+        return self.ldm(self.root / "base.safetensors")
+
+    @cached_property
+    def directory(self) -> Path:
+        """Its diffusers folder."""
+        return self.folder(self.root / "folder")
 
     def ldm(self, path: Path) -> Path:
         """Writes the single file, as the model's authors do."""
@@ -102,7 +122,7 @@ def padded(token: str | None) -> CLIPTokenizer:
 
 
 def small(kind: str, folder: Path, *, channels: int = 4) -> Small:
-    """kind: one of KINDS; folder: for the family's configs; channels: that the UNet takes"""
+    """kind: one of KINDS; folder: for its files; channels: that the UNet takes"""
     official, widths = FAMILIES[kind], WIDTHS[kind]
     configs = {
         part: json.loads((official.folder / part / "config.json").read_text())
@@ -132,7 +152,8 @@ def small(kind: str, folder: Path, *, channels: int = 4) -> Small:
             "hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": 3,
             "num_attention_heads": 4, "max_position_embeddings": 16, "projection_dim": 20,
         }  # fmt: skip
-    return Small(family_of(official, configs, folder), modules_of(configs), tiny_tokenizer())
+    family = family_of(official, configs, folder / "family")
+    return Small(family, modules_of(configs), tiny_tokenizer(), folder)
 
 
 def family_of(official: Family, configs: dict[str, Any], folder: Path) -> Family:

@@ -1,11 +1,12 @@
 """SD1, SD2 and SDXL through the commands that read words, as small checkpoints."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from refusal import refused
-from small_models import Small, small
+from small_models import Small
 from typer.testing import CliRunner, Result
 
 from ckptedit.cli import app
@@ -14,8 +15,8 @@ from ckptedit.files import Checkpoint
 
 
 @pytest.fixture(scope="module", params=["sd2", "sdxl"])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Small:
-    return small(request.param, tmp_path_factory.mktemp(request.param))
+def model(request: pytest.FixtureRequest, smalls: Callable[..., Small]) -> Small:
+    return smalls(request.param)
 
 
 one = pytest.mark.parametrize("model", ["sdxl"], indirect=True)
@@ -24,10 +25,15 @@ one = pytest.mark.parametrize("model", ["sdxl"], indirect=True)
 @pytest.fixture
 def base(model: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Its single file, a tokenizer beside it."""
+    return beside(model, tmp_path, monkeypatch)
+
+
+def beside(model: Small, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(FAMILIES, model.family.name, model.family)
-    monkeypatch.chdir(tmp_path)
-    model.tokenizer.save_pretrained(tmp_path / "tokenizer")
-    return model.ldm(tmp_path / "base.safetensors")
+    monkeypatch.chdir(folder)
+    (folder / "tokenizer").symlink_to(model.words)
+    (folder / "base.safetensors").symlink_to(model.file)
+    return folder / "base.safetensors"
 
 
 def run(*arguments: object) -> Result:
@@ -93,20 +99,18 @@ def test_an_edit_of_one_of_two_text_encoders_is_refused(base: Path) -> None:
     refused(erased(base, "-q", "--method", "te-quickfix"), "sdxl reads 2 text encoders")
 
 
-KIND = {  # what the UNet takes and puts out -> the options that say so
-    ("sd1", 9): (), ("sd2", 4): ("--prediction", "v_prediction"), ("sdxl", 4): (),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("kind", "channels"), KIND)
-def test_a_training_and_a_sheet_of_pictures_run_on_every_kind(
-    kind: str, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("kind", "channels", "told"), [("sd1", 9, ()), ("sdxl", 4, ("--prediction", "v_prediction"))]
+)
+def test_a_training_and_a_sheet_of_pictures_run(
+    kind: str,
+    channels: int,
+    told: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    smalls: Callable[..., Small],
 ) -> None:
-    model = small(kind, tmp_path / "family", channels=channels)
-    monkeypatch.setitem(FAMILIES, kind, model.family)
-    monkeypatch.chdir(tmp_path)
-    model.tokenizer.save_pretrained(tmp_path / "tokenizer")
-    base, told = model.ldm(tmp_path / "base.safetensors"), KIND[kind, channels]
+    base = beside(smalls(kind, channels), tmp_path, monkeypatch)
     few = ("--steps", 2, "--pictures", 1, "--batch", 2, "--lr", 0.01, "--guard", "l2")
     done = erased(base, "--method", "conabl", *few, *told, "--vram", "8G", "--json")
     assert done.exit_code == 0, done.output

@@ -1,5 +1,6 @@
 """Every family and kind of UNet draws what diffusers draws with the same modules and noise."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from diffusers import (
 )
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from small_models import SCHEDULER, Small, padded, small
+from small_models import SCHEDULER, Small, padded
 from torch.testing import assert_close
 
 from ckptedit.diffusion import Model, decode, open_model, sample_latents
@@ -23,11 +24,10 @@ PROMPTS = ["a cat in van gogh style", "a dog"]
 STEPS, GUIDANCE = 2, 4.0
 
 
-def opened(model: Small, folder: Path, layout: str = "ldm", **how: Any) -> Model:
-    model.tokenizer.save_pretrained(folder / "words")
-    path = model.ldm(folder / "x.safetensors") if layout == "ldm" else model.folder(folder / "x")
+def opened(model: Small, layout: str = "ldm", **how: Any) -> Model:
+    path = model.file if layout == "ldm" else model.directory
     asked = {"prediction": "epsilon", "precision": "float32"} | how
-    return open_model(path, family=model.family, tokenizer=folder / "words", **asked)
+    return open_model(path, family=model.family, tokenizer=model.words, **asked)
 
 
 def drawn(model: Model) -> tuple[torch.Tensor, np.ndarray]:
@@ -59,26 +59,28 @@ def asked(noise: torch.Tensor, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_pictures_are_those_of_diffusers(
-    kind: str, layout: str, said: dict[str, Any], tmp_path: Path
+    kind: str,
+    layout: str,
+    said: dict[str, Any],
+    tmp_path: Path,
+    smalls: Callable[..., Small],
 ) -> None:
-    model = small(kind, tmp_path / "family")
-    ours = opened(model, tmp_path, layout, prediction=said.get("prediction_type", "epsilon"))
+    model = smalls(kind)
+    ours = opened(model, layout, prediction=said.get("prediction_type", "epsilon"))
     if "rescale_betas_zero_snr" in said:
-        path = model.ldm(tmp_path / "y.safetensors")
+        path = tmp_path / "y.safetensors"
         markers = {name: torch.zeros(1) for name in ("v_pred", "ztsnr")}
-        save_file(load_file(path) | markers, path)
-        ours = open_model(
-            path, family=model.family, tokenizer=tmp_path / "words", precision="float32"
-        )
+        save_file(load_file(model.file) | markers, path)
+        ours = open_model(path, family=model.family, tokenizer=model.words, precision="float32")
     pipe = model.pipeline()
     pipe.scheduler = DPMSolverMultistepScheduler.from_config(SCHEDULER | said)
     noise, pictures = drawn(ours)
     same(pictures, pipe(PROMPTS, **asked(noise)).images)
 
 
-def test_an_inpainting_model_paints_the_whole_picture_anew(tmp_path: Path) -> None:
-    model = small("sd1", tmp_path / "family", channels=9)
-    ours = opened(model, tmp_path)
+def test_an_inpainting_model_paints_the_whole_picture_anew(smalls: Callable[..., Small]) -> None:
+    model = smalls("sd1", 9)
+    ours = opened(model)
     noise, pictures = drawn(ours)
     pipe = StableDiffusionInpaintPipeline(
         **model.modules, tokenizer=padded(None), safety_checker=None, feature_extractor=None,
@@ -94,9 +96,9 @@ def test_an_inpainting_model_paints_the_whole_picture_anew(tmp_path: Path) -> No
     same(pictures, theirs.images)
 
 
-def test_an_instruction_model_draws_without_a_picture(tmp_path: Path) -> None:
-    model = small("sd1", tmp_path / "family", channels=8)
-    noise, pictures = drawn(opened(model, tmp_path))
+def test_an_instruction_model_draws_without_a_picture(smalls: Callable[..., Small]) -> None:
+    model = smalls("sd1", 8)
+    noise, pictures = drawn(opened(model))
     pipe = StableDiffusionInstructPix2PixPipeline(
         **model.modules, tokenizer=padded(None), safety_checker=None, feature_extractor=None,
         requires_safety_checker=False, scheduler=DPMSolverMultistepScheduler.from_config(SCHEDULER),
@@ -106,17 +108,17 @@ def test_an_instruction_model_draws_without_a_picture(tmp_path: Path) -> None:
     same(pictures, theirs.images)
 
 
-def test_sdxl_is_told_the_size_of_the_picture(tmp_path: Path) -> None:
-    model = opened(small("sdxl", tmp_path / "family"), tmp_path)
+def test_sdxl_is_told_the_size_of_the_picture(smalls: Callable[..., Small]) -> None:
+    model = opened(smalls("sdxl"))
     assert model.enlarged == 8
     told = model.denoiser.sizes(torch.zeros(2, 4, 8, 16))["time_ids"]
     assert told.tolist() == [[64, 128, 0, 0, 64, 128]] * 2
 
 
 def test_noise_and_velocity_of_one_model_are_the_same_to_who_asks_for_noise(
-    tmp_path: Path,
+    smalls: Callable[..., Small],
 ) -> None:
-    model = opened(small("sd2", tmp_path / "family"), tmp_path, prediction="v_prediction")
+    model = opened(smalls("sd2"), prediction="v_prediction")
     latents, t = torch.randn(2, 4, 8, 8), torch.tensor([3, 999])
     text = model.text.encode(PROMPTS).condition
     with torch.no_grad():

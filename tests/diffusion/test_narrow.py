@@ -1,10 +1,11 @@
 """Weights that stay as narrow as the file compute what wide ones do, and no wide copy is kept."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from small_models import small
+from small_models import Small
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import Conv2d, Linear, Module, Sequential, SiLU
 from torch.testing import assert_close
@@ -53,15 +54,16 @@ def test_no_wide_weight_outlives_its_layer() -> None:
 
 
 @pytest.fixture
-def half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smalls: Callable[..., Small]
+) -> Path:
     """A checkpoint in float16, of a size that counts as large."""
     from safetensors.torch import load_file, save_file
 
     monkeypatch.setattr("ckptedit.diffusion.model.SMALL", 1)
-    model = small("sd2", tmp_path / "family")
-    path = model.ldm(tmp_path / "x.safetensors")
-    save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path)
-    model.tokenizer.save_pretrained(tmp_path / "tokenizer")
+    model, path = smalls("sd2"), tmp_path / "x.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(model.file).items()}, path)
+    (tmp_path / "tokenizer").symlink_to(model.words)
     monkeypatch.setitem(__import__("ckptedit").families.FAMILIES, "sd2", model.family)
     return path
 
@@ -82,10 +84,8 @@ def test_a_unet_is_as_narrow_as_its_file_but_for_keys_values_and_vectors(
         assert torch.equal(model.denoiser(latents, t, text), usual.denoiser(latents, t, text))
 
 
-def test_a_third_of_a_packed_matrix_does_not_keep_the_rest(tmp_path: Path) -> None:
-    made = small("sd2", tmp_path / "family")
-    made.tokenizer.save_pretrained(tmp_path / "tokenizer")
-    path = made.ldm(tmp_path / "x.safetensors")
-    model = open_model(path, family=made.family, prediction="epsilon")
+def test_a_third_of_a_packed_matrix_does_not_keep_the_rest(smalls: Callable[..., Small]) -> None:
+    made = smalls("sd2")
+    model = open_model(made.file, family=made.family, tokenizer=made.words, prediction="epsilon")
     for name, parameter in model.text.transformer.named_parameters():
         assert parameter.untyped_storage().nbytes() == 4 * parameter.numel(), name
