@@ -128,6 +128,30 @@ def test_an_entry_that_does_not_say_what_it_touched_is_not_verified(files, tmp_p
     assert failed(result) == ["untouched"] and "does not say which" in result.stdout
 
 
+@pytest.mark.parametrize("odd", [[""], ["re:("], ["x" * 2000]])
+def test_an_entry_whose_patterns_are_none_is_not_verified(files, tmp_path, odd):
+    with Checkpoint(files / "once.safetensors") as once:
+        (line,) = once.ledger
+    bad = tampered(files / "once.safetensors", tmp_path / "bad.safetensors",
+                   metadata=ledger.replaced({}, [line | {"touched": odd}]))  # fmt: skip
+    assert failed(run(bad, "--parent", files / "base.safetensors")) == ["untouched"]
+
+
+@pytest.mark.parametrize("key", ["operation", "parent_sha256", "sshs_model_hash"])
+def test_what_a_file_says_of_itself_writes_no_line_of_the_verdict(files, tmp_path, key):
+    lie = "\x1b[2K\nok  x"
+    with Checkpoint(files / "once.safetensors") as once:
+        (line,) = once.ledger
+    known = key in line
+    said = ledger.replaced({}, [line | ({key: lie} if known else {})]) | (
+        {} if known else {key: lie}
+    )
+    bad = tampered(files / "once.safetensors", tmp_path / "bad.safetensors", metadata=said)
+    result = run(bad, "--parent", files / "base.safetensors")
+    assert "\x1b" not in result.stdout and "\nok  x" not in result.stdout, result.stdout
+    assert r"\x1b[2K\nok  x" in result.stdout
+
+
 def test_a_digest_in_the_metadata_that_is_not_that_of_the_data_is_found(files, tmp_path):
     with Checkpoint(files / "once.safetensors") as once:
         said = once.metadata | {"modelspec.hash_sha256": "0x" + "1" * 64}

@@ -126,6 +126,8 @@ def open_foreign(checkpoint: Checkpoint, base: Checkpoint, *, whole: bool = Fals
     """
     require_weights(checkpoint)
     found = dict(_grouped(checkpoint))
+    if not found:
+        raise BadCheckpoint(f"{checkpoint.label} holds no change: there is nothing to apply")
     if not whole and len(found) >= len(base) and not holds_factors(checkpoint):
         raise BadCheckpoint(
             f"{checkpoint.label} is no delta, but a whole checkpoint: `ckptedit diff BASE EDITED "

@@ -16,7 +16,7 @@ from ckptedit.deltas.delta import Delta, is_delta, open_delta
 from ckptedit.deltas.fit import fit, some
 from ckptedit.deltas.labels import MODEL_HASH, SPEC_HASH
 from ckptedit.families import spelled_like
-from ckptedit.files import Checkpoint, ledger, opened
+from ckptedit.files import Checkpoint, escape, ledger, opened
 from ckptedit.files.hashing import Hasher
 from ckptedit.files.history import trunk
 from ckptedit.files.touched import may_differ, recorded
@@ -106,7 +106,7 @@ def _no_history(edited: Checkpoint, parent: Checkpoint, lost: bool, any_lines: b
 
 
 def _operations(lines: Sequence[Any]) -> str:
-    return ", ".join(str(line.get("operation", "?")) for line in lines)
+    return ", ".join(escape(line.get("operation", "?")) for line in lines)
 
 
 def _parent(lines: Sequence[Any], found: str, parent: Checkpoint) -> Claim:
@@ -117,7 +117,7 @@ def _parent(lines: Sequence[Any], found: str, parent: Checkpoint) -> Claim:
         return Claim("parent", True, f"{parent.label} has the digest {found[:12]}… of the ledger")
     return Claim(
         "parent", False, f"{parent.label} has the digest {found[:12]}…, the ledger names "
-        f"{named[0][:12]}…"
+        f"{escape(named[0][:12])}…"
     )  # fmt: skip
 
 
@@ -179,7 +179,7 @@ def _own_hash(edited: Checkpoint) -> list[Claim]:
     wrong = [key for key, text in said.items() if text != found]
     if wrong:
         return [Claim("digest", False, f"its data has the digest {found[:12]}…, {wrong[0]} says "
-                      f"{said[wrong[0]][:12]}…")]  # fmt: skip
+                      f"{escape(said[wrong[0]][:12])}…")]  # fmt: skip
     return [Claim("digest", True, f"its data has the digest {found[:12]}… of {', '.join(said)}")]
 
 
@@ -214,11 +214,11 @@ def _result(delta: Delta, parent: Checkpoint, track: Track) -> Claim:
                 continue
             made = patched(parent.raw(name), parent[name], delta.change(name), 1.0)
             if digest(made) != delta.entries[name].result:
-                return Claim("result", False, f"{name} comes out with another digest")
+                return Claim("result", False, f"{escape(name)} comes out with another digest")
             with hasher.updating(made.data):
                 pass
         found = hasher.hexdigest()
     if found != delta.result_sha256 and not delta.respelled:
-        named = str(delta.result_sha256)[:12]
+        named = escape(str(delta.result_sha256)[:12])
         return Claim("result", False, f"{found[:12]}… comes out, it names {named}…")
     return Claim("result", True, f"{count} tensors change as it says; {found[:12]}… comes out")

@@ -22,7 +22,8 @@ from ckptedit.files.names import escape
 
 KEY = "ckptedit.ledger"
 
-LISTS = {"concepts": str, "retain": str}  # of entries, and what is in them
+# of entries, and what is in them
+LISTS = {"concepts": str, "retain": str, "asked": str, "changed": str}
 
 MAX_DEPTH = 400  # of lists and tables; the merges of version 0.1 took four each, up to 200
 
@@ -126,6 +127,8 @@ def read(metadata: Mapping[str, str]) -> list[dict[str, Any]]:
             found = line.get(key, [])
             if not isinstance(found, list) or not all(isinstance(item, kind) for item in found):
                 raise BadCheckpoint(f"{what} has odd {key}")
+        if not isinstance(line.get("operation", ""), str):
+            raise BadCheckpoint(f"{what} has an odd operation")
     try:
         return flattened(lines)
     except BadCheckpoint as error:

@@ -44,7 +44,11 @@ class Unpickled(Checkpoint):
         self.path, self.label, self.layout = Path(path), escape(path), find_layout(path)
         self.notes, self.sources, self.stale, self.metadata = [], [], {}, {}
         self._sha256 = None
-        self._held = dict(_tensors(_load(path, self.label), self.label))
+        self._held: dict[str, Tensor] = {}
+        for name, tensor in _tensors(_load(path, self.label), self.label):
+            if name in self._held:
+                raise BadCheckpoint(f"{self.label} holds {escape(name)} twice, in different tables")
+            self._held[name] = tensor
         self._tensors = {
             name: (_info(name, tensor, self.label), cast(Any, None))
             for name, tensor in self._held.items()

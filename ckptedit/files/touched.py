@@ -7,7 +7,8 @@ rest is said: `["**", "!**.embeddings.position_ids"]`. They are those of `--keys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ckptedit.globs import LONGEST, literal, matches
+from ckptedit.errors import BadParam
+from ckptedit.globs import LONGEST, compiled, literal, matches
 
 TOUCHED = "touched"  # the key of an entry
 ENDING = 3  # segments of a name that say what kind of tensor it is: attn2.to_k.weight
@@ -47,10 +48,21 @@ def _ending(name: str) -> str:
 
 
 def recorded(lines: Iterable[Mapping[str, Any]]) -> list[list[str]] | None:
-    """The patterns of each entry; None if one does not say, as version 0.1 did not."""
+    """The patterns of each entry; None if one does not say, as version 0.1 did not, or says what is
+    no pattern."""
     found = [line.get(TOUCHED) for line in lines]
-    good = all(isinstance(f, list) and all(isinstance(p, str) for p in f) for f in found)
+    good = all(isinstance(each, list) and all(map(_is_pattern, each)) for each in found)
     return [list(each or ()) for each in found] if good else None
+
+
+def _is_pattern(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
+    try:
+        compiled(text.removeprefix("!"))
+    except BadParam:
+        return False
+    return True
 
 
 def may_differ(name: str, lists: Iterable[Sequence[str]]) -> bool:

@@ -44,6 +44,13 @@ def test_any_single_value_is_a_scale(make, tmp_path, shape, kind):
     np.testing.assert_allclose(change, 3 * FACTORS[UP] @ FACTORS[DOWN], atol=1e-6)
 
 
+def test_a_file_without_any_tensor_is_no_edit(make, tmp_path):
+    save_file({}, tmp_path / "none.safetensors")
+    with pytest.raises(BadCheckpoint, match=r"none\.safetensors holds no change"):
+        apply(make("base"), tmp_path / "none.safetensors", tmp_path / "out", fuzz=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_alpha_beside_a_difference_scales_nothing(make, tmp_path):
     change = low_rank(SHAPES[KEY], 4)
     found = added(make, tmp_path, {DIFF: change, ALPHA: np.array(7, np.float32)})

@@ -77,6 +77,7 @@ def test_a_date_that_is_none_is_refused(monkeypatch, epoch):
         *["", "{}", "[1]", "nonsense", "[" * 100_000, '"x"', "null"],
         *['[{"a":NaN}]', '[{"a":[-Infinity]}]', '[{"a":1e999}]', '[{"a":"\\ud800"}]'],
         *['[{"concepts":5}]', '[{"concepts":"abc"}]', '[{"concepts":[["x"]]}]', '[{"retain":1}]'],
+        *['[{"asked":1}]', '[{"changed":[2]}]', '[{"operation":["erase"]}]'],
         *['[{"taken_out":null}]', '[{},{"taken_out":[1]}]'],
         *['[{"taken_out":["0"]}]', '[{"added":"0"}]', '[{"inputs":[{"ledger":[1]}]}]'],
         *[f'[{{"a":{"[" * 500}{"]" * 500}}}]', f'[{{"a":{"9" * 5000}}}]'],

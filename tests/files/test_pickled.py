@@ -53,6 +53,7 @@ def test_tables_of_tensors_are_read_as_a_checkpoint(tmp_path, kind, legacy):
 
 
 REFUSED = [
+    ({"state_dict": {"a": torch.ones(1)}, "a": torch.zeros(1)}, "holds a twice"),
     ({"a": Program()}, "asks for (builtins.)?getattr"),
     ({"a": Other()}, r"asks for files\.test_pickled\.Other"),
     ({"a": np.float64(3)}, "asks for numpy"),
