@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Module
@@ -17,6 +18,7 @@ from ckptedit.families.own import own_config
 from ckptedit.families.stored import Component, Source, sources
 from ckptedit.files import Checkpoint, escape, require_weights
 from ckptedit.files.bounded import read_json
+from ckptedit.files.torch_dtypes import from_raw
 
 M = TypeVar("M", bound=Module)
 Width = Callable[[str, Tensor], torch.dtype]
@@ -63,12 +65,15 @@ def load_component(
         module = build(config)
     parameters = module.state_dict()
     found = sources(checkpoint, family, component, parameters=parameters, config=config)
+    # one buffer for all that is read: one for each would leave holes as large between what is kept
+    room = np.empty(max(checkpoint[source.name].nbytes for source in found.values()), np.uint8)
     filled = {}
     for name, parameter in parameters.items():
-        stored, source = checkpoint.tensor(found[name].name), found[name]
-        part = read(checkpoint, source, stored, parameter.shape)
-        shared = source.part is not None or source.turned  # else all of q, k and v would stay
-        filled[name] = part.to(width(name, stored), copy=shared).contiguous()
+        info = checkpoint[found[name].name]
+        checkpoint.read_into(info.name, room[: info.nbytes])
+        stored = from_raw(room[: info.nbytes], info)
+        part = read(checkpoint, found[name], stored, parameter.shape)
+        filled[name] = part.to(width(name, stored), copy=True).contiguous()
     _restore_position_ids(module)
     module.load_state_dict(filled, assign=True)
     return module.eval().requires_grad_(False)
