@@ -147,6 +147,42 @@ def test_what_cannot_be_done_there_says_so(more, said: str, files) -> None:
     refused(erase(files["anima"][0], files["lexicon"], *more), said)
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--clip-skip", "2"], "--clip-skip is of a text encoder in the checkpoint, and --text-e"),
+        (["--tokenizer", "words"], "--tokenizer is of a text encoder in the checkpoint"),
+        (["--allow-download"], "--allow-download is of a text encoder in the checkpoint"),
+        (["--vram", "8G"], "--vram is of a training, and balanced is a closed form"),
+        (["--compile"], "--compile is of a training"),
+        (["--resume"], "--resume is of a training"),
+        (["--list-prompts", "--json"], "leave out --json"),
+    ],
+)
+def test_what_has_no_effect_there_is_refused(more, said: str, files, tmp_path: Path) -> None:
+    file, folder = files["chroma"]
+    output = tmp_path / "x.safetensors"
+    refused(erase(file, files["lexicon"], "--text-encoder", folder, "-o", output, *more), said)
+    assert not output.exists()
+    if "training" not in said:
+        asked = ["project", file, "--concept", "monet", "--text-encoder", folder, *more]
+        refused(CliRunner().invoke(app, [str(each) for each in asked]), said)
+
+
+def test_the_encoder_of_another_family_is_refused_in_one_line(files, capfd) -> None:
+    done = erase(files["chroma"][0], files["lexicon"], "--text-encoder", files["anima"][1])
+    refused(done, "weights, such as")
+    assert capfd.readouterr().err == ""
+
+
+def test_sampling_and_exporting_say_that_it_is_a_transformer(files) -> None:
+    for command, said in (
+        (["sample", files["chroma"][0], "a cat"], "transformer instead of a UNet"),
+        (["export", files["anima"][0]], "anima files are written in one spelling only"),
+    ):
+        refused(CliRunner().invoke(app, [str(each) for each in command]), said)
+
+
 def test_a_subspace_that_is_spanned_there_may_not_move(files, tmp_path: Path) -> None:
     file, folder = files["anima"]
     basis, output = tmp_path / "basis.safetensors", tmp_path / "kept.safetensors"

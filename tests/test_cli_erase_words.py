@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from ckptedit.cli import app
 from ckptedit.concepts.wish import Wish
+from ckptedit.diffusion import open_model
 from ckptedit.erasure.checks import look_over
 from ckptedit.errors import BadCheckpoint, BadParam
 from ckptedit.families import SD1, SD2, SDXL, Family
@@ -105,6 +106,8 @@ def test_a_unet_that_takes_more_than_a_prompt_is_refused_by_its_header(
     opened = header_of(SD1, 5, tmp_path / "depth.safetensors", spelling)
     with pytest.raises(BadCheckpoint, match="takes 5 channels, not 4: it is a depth model"):
         look_over(opened, Wish(["Neon"]), method="conabl")
+    with pytest.raises(BadCheckpoint, match="takes 5 channels"):
+        open_model(opened)  # as `sample` does
     look_over(opened, Wish(["Neon"]), method="uce")  # reads the text encoder only
     look_over(
         header_of(SD1, 4, tmp_path / "sd1.safetensors", spelling), Wish(["x"]), method="conabl"

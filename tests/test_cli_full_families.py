@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from refusal import refused
+from safetensors.torch import load_file, save_file
 from small_models import Small
 from typer.testing import CliRunner, Result
 
@@ -92,6 +93,13 @@ def test_without_a_tokenizer_every_command_says_how_to_get_one_and_stops(
         assert (done.exit_code, done.stdout) == (2, ""), command
         assert "give --tokenizer PATH" in done.stderr and done.stderr.count("\n") == 1
     assert run("project", base, *concept, "--tokenizer", "elsewhere").exit_code == 0
+
+
+@one
+def test_a_bare_unet_asks_for_embeddings(base: Path) -> None:
+    tensors = load_file(base)
+    save_file({n: t for n, t in tensors.items() if "diffusion_model" in n}, "unet.safetensors")
+    refused(erased(Path("unet.safetensors"), "--tokenizer", "tokenizer"), "--embeddings FILE")
 
 
 @one

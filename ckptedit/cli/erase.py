@@ -1,6 +1,6 @@
 """`ckptedit erase`: makes a checkpoint forget a concept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -61,7 +61,7 @@ from ckptedit.cli.options import (
 from ckptedit.cli.output import as_json, default_output, print_and_end, say
 from ckptedit.cli.progress import LOADING, Progress, progress
 from ckptedit.cli.sizes import as_bytes
-from ckptedit.cli.words import words_of
+from ckptedit.cli.words import require_own_words, words_of
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
@@ -136,6 +136,12 @@ def erase(
     target = output or default_target(ckpt, delta)
     if json and target == "-":
         raise BadParam("--json and -o - both want stdout")
+    if json and list_prompts:
+        raise BadParam("--list-prompts prints a prompt a line; leave out --json")
+    require_own_words(
+        text_encoder, embeddings, clip_skip=clip_skip, tokenizer=tokenizer,
+        allow_download=allow_download,
+    )  # fmt: skip
     wish: dict[str, Any] = {
         "concepts": listed(concept), "kind": kind, "anchor": anchor, "retain": listed(retain),
         "neighbors": neighbors, "lexicon": lexicon, "exact_name": exact_name,
@@ -156,7 +162,8 @@ def erase(
         words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
     how: dict[str, Any] = {
         "basis": held, "original": before, "embeddings": embeddings, **wish,
-        **resolve(method, param, given),
+        **resolve(method, param, given,
+                  said(vram=vram, compile=compiled or None, resume=resume or None)),
     }  # fmt: skip
     with progress(quiet) as track:
         track.begin(LOADING)
@@ -206,8 +213,13 @@ def said(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in (None, [])}
 
 
-def resolve(method: str, param: Strings, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The method, its options, and their parameters, as the library takes them."""
+def resolve(
+    method: str, param: Strings, given: Mapping[str, Any], how: Iterable[str]
+) -> dict[str, Any]:
+    """The method, its options, and their parameters, as the library takes them.
+
+    how: names of options that say how a training runs
+    """
     from ckptedit.erasure.checks import TRAINING
     from ckptedit.erasure.options import Options, assigned
     from ckptedit.params import assignments
@@ -216,7 +228,7 @@ def resolve(method: str, param: Strings, given: Mapping[str, Any]) -> dict[str, 
     if "guards" in given:
         found["guards"] = unrestrained(given["guards"])
     in_use = Options(method=method, guards=found.get("guards"), init=given.get("init")).owners
-    idle = [name for name in given if name in TRAINING and name != "init"]
+    idle = [*(name for name in given if name in TRAINING and name != "init"), *how]
     if idle and not Options(method=method).trained:
         raise BadParam(f"--{idle[0]} is of a training, and {method} is a closed form; leave it out")
     return {"method": method, "params": assigned(assignments(param or ()), in_use), **found}

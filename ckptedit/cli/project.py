@@ -23,7 +23,8 @@ from ckptedit.cli.options import (
 )
 from ckptedit.cli.output import as_json, print_and_end
 from ckptedit.cli.progress import LOADING, progress
-from ckptedit.cli.words import as_fact, words_of
+from ckptedit.cli.words import as_fact, require_own_words, words_of
+from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
     from ckptedit.families.vocabulary import Vocabulary
@@ -106,6 +107,12 @@ def project(
     from ckptedit.files import Checkpoint, check_output
     from ckptedit.subspaces.basis import parts
 
+    if json and list_prompts:
+        raise BadParam("--list-prompts prints a prompt a line; leave out --json")
+    require_own_words(
+        text_encoder, embeddings, clip_skip=clip_skip, tokenizer=tokenizer,
+        allow_download=allow_download,
+    )  # fmt: skip
     opened = Checkpoint(ckpt)
     of = {
         name: parts(listed(words))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ckptedit.cli.output import say_notes
+from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
     from ckptedit.families.vocabulary import Vocabulary
@@ -28,6 +29,22 @@ def words_of(
     if found.source not in (GIVEN, SHIPPED):
         say_notes([f"tokenizer {found.source}: {escape(found.where)}"], quiet)
     return found
+
+
+def require_own_words(folder: Path | None, embeddings: object, **of_its_own: object) -> None:
+    """Raises BadParam for an option of the checkpoint's own text encoder where another is read.
+
+    of_its_own: those options, None or False where they were not given
+    """
+    if folder is None and embeddings is None:
+        return
+    for name, value in of_its_own.items():
+        if value:
+            other = "--text-encoder" if embeddings is None else "--embeddings"
+            raise BadParam(
+                f"--{name.replace('_', '-')} is of a text encoder in the checkpoint, and {other} "
+                "is read instead of it; leave one out"
+            )
 
 
 def as_fact(found: "Vocabulary | None") -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ckptedit.conversion.names import Conversion, Origin, to_folder, to_single
-from ckptedit.conversion.pipeline import SCHEDULE, WEIGHTS, as_file, configs, lacking, packaged
+from ckptedit.conversion.pipeline import WEIGHTS, as_file, configs, lacking, packaged
 from ckptedit.conversion.tokenizers import tokenizer_files
 from ckptedit.deltas.export import some
 from ckptedit.errors import Incompatible
@@ -14,7 +14,6 @@ from ckptedit.families import Family, detect, spelled
 from ckptedit.families.own import VELOCITY, ZERO_SNR, prediction_of, zero_snr
 from ckptedit.families.provenance import IMPLEMENTATION, IMPLEMENTATIONS, stamped
 from ckptedit.files import Checkpoint, Kept, Spec, TensorInfo, card, ledger, require_weights, write
-from ckptedit.files.bounded import read_json
 from ckptedit.files.folders import check_folder, write_folder
 from ckptedit.files.header import BITS
 from ckptedit.files.layout import FOLDER
@@ -69,7 +68,12 @@ class Converted:
 
 
 def other_format(checkpoint: Checkpoint) -> str:
-    """The format that a checkpoint is not in."""
+    """The format that a checkpoint is not in. Raises Incompatible if its family has but one."""
+    if (family := detect(checkpoint)).blocks is None:
+        raise Incompatible(
+            f"{checkpoint.label}: {family.name} files are written in one spelling only; diffusers "
+            "reads them as they are"
+        )
     return "diffusers" if spelled(checkpoint).spelling == "ldm" else "single"
 
 
@@ -91,11 +95,6 @@ def convert(
     """
     require_weights(checkpoint)
     family = detect(checkpoint)
-    if family.blocks is None:
-        raise Incompatible(
-            f"{checkpoint.label}: {family.name} files are written in one spelling only; diffusers "
-            "reads them as they are"
-        )
     if format != other_format(checkpoint):
         what = "diffusers'" if format == "diffusers" else "a single file's"
         raise Incompatible(
@@ -231,11 +230,12 @@ def _turned(checkpoint: Checkpoint, name: str) -> Iterator[Any]:
 
 def _markers(checkpoint: Checkpoint, family: Family) -> list[str]:
     """Empty tensors by which a single file says what a folder's schedule does, as ComfyUI reads
-    them: of families whose UNet puts out the noise where nothing is said."""
-    path = checkpoint.path / SCHEDULE
-    if checkpoint.layout.kind != FOLDER or not path.is_file() or family.prediction != "epsilon":
+    them: of families whose UNet puts out the noise where nothing is said.
+
+    Raises BadCheckpoint for a schedule that no marker stands for.
+    """
+    if checkpoint.layout.kind != FOLDER or family.prediction != "epsilon":
         return []
-    said = read_json(path)
-    if said.get("prediction_type") != "v_prediction":
+    if prediction_of(checkpoint, family) != "v_prediction":
         return []
-    return [VELOCITY, *([ZERO_SNR] if said.get("rescale_betas_zero_snr") else [])]
+    return [VELOCITY, *([ZERO_SNR] if zero_snr(checkpoint) else [])]

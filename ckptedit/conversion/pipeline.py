@@ -80,7 +80,7 @@ def _with_channels(config: Config, shapes: Shapes, family: Family) -> str:
     if channels not in KINDS:
         raise Incompatible(
             f"its UNet takes {channels} channels; pipelines of {family.name} take "
-            f"{', '.join(map(str, KINDS))}; --format single, or the UNet alone, works"
+            f"{', '.join(map(str, KINDS))}: it stays as it is, and no folder is made of it"
         )
     return KINDS[channels]
 

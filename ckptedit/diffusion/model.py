@@ -21,7 +21,7 @@ from ckptedit.families.kv import kv_role
 from ckptedit.families.load import load_component, read_config
 from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.families.own import RESCALED, prediction_of, zero_snr
-from ckptedit.families.runnable import input_channels
+from ckptedit.families.runnable import input_channels, require_runnable
 from ckptedit.families.stored import component_prefix
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, require_weights
@@ -311,7 +311,7 @@ def open_model(
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
     require_weights(checkpoint)
-    found = family or detect(checkpoint)
+    found = family or (require_runnable(checkpoint) if runs else detect(checkpoint))
     where = resolve_device(device)
     half = resolve_precision(precision, where)
     half = trainable(half) if training else half

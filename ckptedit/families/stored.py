@@ -76,6 +76,11 @@ def sources(
         else:
             found[parameter] = source
     label = getattr(tensors, "label", "the checkpoint")
+    if missing and not found and component.startswith("text_encoder"):
+        raise BadCheckpoint(
+            f"{label} holds no {component}; give the whole model, or, to project and to closed "
+            "forms, --embeddings FILE"
+        )
     if missing:
         raise BadCheckpoint(f"{label}: the {component} lacks {_some(missing)}")
     used = {source.name for source in found.values()}

@@ -41,7 +41,10 @@ def load_outside(
     """
     its = family.outside
     if its is None:
-        raise BadParam(f"{family.name} files hold their text encoder: leave out --text-encoder")
+        raise BadParam(
+            f"{family.name} files hold their text encoder: leave out --text-encoder; of one "
+            "without, --embeddings FILE has what it would read"
+        )
     model, *tokenizers = [_component(folder, name) for name in its.folders]
     encoder = _loaded(its.model, model).to(_device(device))
     read = [_loaded("AutoTokenizer", place) for place in tokenizers]
@@ -177,7 +180,10 @@ def _loaded(kind: str, folder: Path) -> Any:
     """A model or tokenizer of transformers, from this folder and nowhere else."""
     import transformers
 
-    transformers.utils.logging.disable_progress_bar()  # it would write through ours
+    log = transformers.utils.logging
+    log.disable_progress_bar()  # it would write through ours
+    loud = log.get_verbosity()
+    log.set_verbosity_error()  # what it warns of is refused below, in one line
     named = {"local_files_only": True, "trust_remote_code": False}
     missing: Any = ()
     try:
@@ -194,6 +200,8 @@ def _loaded(kind: str, folder: Path) -> Any:
     except BaseException as error:  # whatever a stranger's folder makes of it
         reason = escape((str(error).splitlines() or [""])[0])
         raise BadParam(f"{escape(folder)} holds no {kind} ({reason})") from error
+    finally:
+        log.set_verbosity(loud)
     if missing:  # transformers fills them with noise
         raise BadParam(f"{escape(folder)} lacks {len(missing)} weights, such as {min(missing)}")
     return loaded.eval().requires_grad_(False)

@@ -59,6 +59,14 @@ def test_a_folder_that_exists_stays(mini, tmp_path):
     assert not list((tmp_path / "there").iterdir())
 
 
+def test_a_schedule_that_no_marker_stands_for_is_not_lost(mini, tmp_path):
+    assert run(mini, "-o", "folder").exit_code == 0
+    path = tmp_path / "folder/scheduler/scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"prediction_type": "sample"}))
+    refused(run("folder", "-o", "one.safetensors"), "prediction_type sample; supported are")
+    assert not (tmp_path / "one.safetensors").exists()
+
+
 def test_the_ledger_travels_and_hashes_of_the_old_file_do_not(mini, tmp_path):
     line = ledger.entry("erase", {}, "0" * 64, concepts=["Van Gogh"])
     stale = {"sshs_model_hash": "1", "modelspec.hash_sha256": "0x1", "modelspec.author": "me"}
