@@ -5,6 +5,7 @@ layouts; and the pipeline that diffusers makes of the same modules.
 """
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +30,8 @@ from transformers import (
     CLIPTokenizer,
 )
 
-from ckptedit.families import FAMILIES, Family, to_ldm
+from ckptedit.families import FAMILIES, Family, blocks_of, to_ldm
+from ckptedit.families.names import translate, unet_table
 
 KINDS = ("sd1", "sd2", "sdxl")
 PADS = {"sd1": (None,), "sd2": ("!",), "sdxl": (None, "!")}  # of the official tokenizers
@@ -227,3 +229,32 @@ def as_open_clip(state: dict[str, Tensor]) -> dict[str, Tensor]:
         return made | {"text_projection": projection.T}
     last = {name: t for name, t in made.items() if name.startswith("transformer.resblocks.2.")}
     return made | {name.replace(".2.", ".3.", 1): torch.randn_like(t) for name, t in last.items()}
+
+
+def refiner(sdxl: Small, path: Path, folder: Path) -> Family:
+    """Writes a small file of SDXL's refiner, whose text encoder is the second of SDXL; returns its
+    family. folder: for the family's config"""
+    text = sdxl.modules["text_encoder_2"]
+    widths, levels = [32, 32, 64, 64], ("Down", "CrossAttnDown", "CrossAttnDown", "Down")
+    config = json.loads((sdxl.family.folder / "unet" / "config.json").read_text()) | {
+        "block_out_channels": widths, "attention_head_dim": [2] * 4,
+        "cross_attention_dim": text.config.hidden_size, "transformer_layers_per_block": 1,
+        "down_block_types": [f"{kind}Block2D" for kind in levels],
+        "up_block_types": [f"{kind.replace('Down', 'Up')}Block2D" for kind in levels],
+    }  # fmt: skip
+    torch.manual_seed(1)
+    unet, table = UNet2DConditionModel.from_config(config), unet_table(blocks_of(config))
+    whole = {
+        f"model.diffusion_model.{translate(name, table)}": tensor
+        for name, tensor in unet.state_dict().items()
+    }
+    official = FAMILIES["sdxl-refiner"]
+    for name, tensor in as_open_clip(text.state_dict()).items():
+        whole[official.readers[0].prefix + name] = tensor.contiguous()
+    save_file(whole, path)
+    (folder / "text_encoder_2").mkdir(parents=True)
+    text.config.to_json_file(folder / "text_encoder_2" / "config.json")
+    shutil.copy(sdxl.family.folder / "lexicon.txt", folder)
+    return replace(
+        official, text_width=text.config.hidden_size, marker_width=widths[1], folder=folder
+    )

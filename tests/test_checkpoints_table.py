@@ -9,7 +9,7 @@ import pytest
 import torch
 from refusal import refused
 from safetensors.torch import load_file, save_file
-from small_models import KINDS, small
+from small_models import KINDS, refiner, small
 from transformer_files import LEXICON, NARROW, checkpoint, pipeline
 from typer.testing import CliRunner, Result
 
@@ -19,7 +19,7 @@ from ckptedit.files import Checkpoint
 from ckptedit.text import load_text_encoder
 
 DOCS = Path(__file__).parents[1] / "docs" / "checkpoints.md"
-ROW = re.compile(r"^\| (\w+) \| (single|folder|unet) \| (.+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| ([\w-]+) \| (single|folder|unet) \| (.+) \|$", re.MULTILINE)
 COLUMNS = (
     "info",
     "diff",
@@ -62,6 +62,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str,
             found[kind, "unet"] = folder / f"{kind}-unet.safetensors"
             unet = {n: t for n, t in load_file(single).items() if n.startswith("model.diff")}
             save_file(unet, found[kind, "unet"])
+        found["sdxl-refiner", "single"] = folder / "refiner.safetensors"
+        its = refiner(model, found["sdxl-refiner", "single"], folder / "refiner-family")
+        patch.setitem(FAMILIES, "sdxl-refiner", its)
         for name, family in NARROW.items():
             patch.setitem(FAMILIES, name, family)
             found[name, "single"] = checkpoint(folder / f"{name}.safetensors", name)
@@ -88,7 +91,9 @@ def edit(path: Path, output: Path) -> None:
 
 def lexicon(models, family: str) -> list[object]:
     """The small families have theirs in their folders."""
-    return [] if family in KINDS else ["--lexicon", models["words", ""].with_name("lexicon.txt")]
+    return (
+        [] if family not in NARROW else ["--lexicon", models["words", ""].with_name("lexicon.txt")]
+    )
 
 
 def embeddings(models, family: str, column: str, output: Path) -> Path:
@@ -119,7 +124,7 @@ def test_the_table_is_right(
     monkeypatch.chdir(tmp_path)
     base = models[family, layout]
     end = "" if layout == "folder" else ".safetensors"
-    words = ["--tokenizer", models["words", ""]] if family in KINDS else []
+    words = ["--tokenizer", models["words", ""]] if family not in NARROW else []
     if said == "encoder":
         words = ["--text-encoder", models[family, "encoder"]]
     if said == "embeddings":
