@@ -21,6 +21,7 @@ LINES = {  # a small run of each command, in the folder of `files`; the output i
     "apply": "base delta -o out",
     "import": "lora base -o out",
     "export": "delta --rank 1 -o out",
+    "verify": "edited --parent base",
 }
 
 
