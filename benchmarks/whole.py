@@ -89,11 +89,13 @@ def judge(base: Path, edited: Path, found: Path) -> None:
     """Writes what safetensors and diffusers make of an edit: how many tensors are wrong."""
     import torch
     from diffusers import UNet2DConditionModel
+    from diffusers.utils import logging
     from safetensors import safe_open
 
     from ckptedit.families import detect, kv_role
     from ckptedit.files import Checkpoint
 
+    logging.set_verbosity_error()
     family = detect(Checkpoint(base))
     with safe_open(base, "pt") as old, safe_open(edited, "pt") as new:
         names = list(old.keys())
@@ -103,7 +105,7 @@ def judge(base: Path, edited: Path, found: Path) -> None:
             str(edited), config=str(family.folder), subfolder="unet", dtype=torch.float16
         )
         values = {name: p for name, p in unet.named_parameters() if kv_role(name)}
-        sums = sorted(float(p.double().sum()) for p in values.values())
+        sums = sorted(float(p.detach().double().sum()) for p in values.values())
         theirs = sorted(float(new.get_tensor(n).double().sum()) for n in moved)
     figures = {
         "tensors that differ and should not, or the reverse": len(wrong),
