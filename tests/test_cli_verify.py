@@ -128,7 +128,7 @@ def test_an_entry_that_does_not_say_what_it_touched_is_not_verified(files, tmp_p
     assert failed(result) == ["untouched"] and "does not say which" in result.stdout
 
 
-@pytest.mark.parametrize("odd", [[""], ["re:("], ["x" * 2000]])
+@pytest.mark.parametrize("odd", [[""], ["re:("], ["x" * 2000], ["**", "!re:(.*)*(.*)*q"]])
 def test_an_entry_whose_patterns_are_none_is_not_verified(files, tmp_path, odd):
     with Checkpoint(files / "once.safetensors") as once:
         (line,) = once.ledger

@@ -4,6 +4,7 @@
 rest is said: `["**", "!**.embeddings.position_ids"]`. They are those of `--keys` (`globs.py`).
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -56,10 +57,15 @@ def recorded(lines: Iterable[Mapping[str, Any]]) -> list[list[str]] | None:
 
 
 def _is_pattern(text: object) -> bool:
+    """Whether it is one that `patterns` makes: of expressions, names alone, since a stranger's may
+    take for ever."""
     if not isinstance(text, str):
         return False
+    pattern = text.removeprefix("!")
+    if pattern.startswith("re:") and literal(re.sub(r"\\(.)", r"\1", pattern[3:])) != pattern:
+        return False
     try:
-        compiled(text.removeprefix("!"))
+        compiled(pattern)
     except BadParam:
         return False
     return True
