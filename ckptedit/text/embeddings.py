@@ -58,6 +58,7 @@ class Wanted:
     def __init__(self, width: int, known: PromptTable | None, stock: Sequence[str]) -> None:
         """known: the file's; stock: names that stand for all that can be said, without one"""
         self.known, self.prompts = known, dict[str, None]()
+        self.draw = torch.Generator().manual_seed(0)
         room = max(known.max_length, 2) if known else 2
         self.table = PromptTable(
             self._read,
@@ -69,14 +70,13 @@ class Wanted:
 
     def _read(self, prompts: Sequence[str]) -> list[Tensor]:
         held = self.known.holds if self.known else lambda prompt: False
-        draw = torch.Generator().manual_seed(0)
         found = []
         for prompt in prompts:
             if self.known and held(prompt):
                 found.append(self.known.read([prompt])[0])
                 continue
             self.prompts[prompt] = None
-            found.append(torch.randn(2, self.table.width, generator=draw))
+            found.append(torch.randn(2, self.table.width, generator=self.draw))
         return found
 
 

@@ -103,6 +103,11 @@ class TextEncoder:
         """sha256 of the tokens and their numbers. Hex."""
         return digest([str(sorted(self.tokenizer.get_vocab().items()))])
 
+    def told(self, ids: Tensor) -> NDArray[Any] | str:
+        """Of prompts [n, L], what tells them from any others that this encoder reads."""
+        numbers: NDArray[Any] = ids.cpu().numpy()
+        return numbers
+
     def reach(self, prompt: str) -> int:
         """Positions of a prompt that are read: all, padding included."""
         return self.max_length

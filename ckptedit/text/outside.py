@@ -17,6 +17,7 @@ from ckptedit.errors import BadCheckpoint, BadParam, CkptError
 from ckptedit.families import Family
 from ckptedit.families.family import Outside
 from ckptedit.files import Checkpoint, escape
+from ckptedit.files.cache import digest
 from ckptedit.text.embeddings import table_of
 from ckptedit.text.table import PromptTable
 
@@ -60,7 +61,13 @@ def load_outside(
         width=family.text_width,
         room=ROOM,
         stock=lambda frames: [frame.format(name) for frame in frames for name in names],
-        key=f"{family.name} {_digest(model)} {checkpoint.data_sha256() if its.adapter else ''}",
+        key=" ".join(
+            [
+                family.name,
+                *map(_digest, dict.fromkeys([model, *tokenizers])),
+                checkpoint.data_sha256() if its.adapter else "",
+            ]
+        ),
     )
 
 
@@ -216,9 +223,12 @@ def _tried(tokenizer: Any, folder: Path) -> Any:
 
 
 def _digest(folder: Path) -> str:
-    """Of the model's weights, however many files they are in."""
-    files = sorted(folder.glob("*.safetensors"))
-    return " ".join(Checkpoint(file).data_sha256() for file in files)
+    """Of the weights, and of whatever else a folder's model or tokenizer is made from."""
+    parts: list[str | bytes] = []
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        weights = file.suffix == ".safetensors"
+        parts += [file.name, Checkpoint(file).data_sha256() if weights else file.read_bytes()]
+    return digest(parts)
 
 
 def read_elsewhere(

@@ -62,6 +62,10 @@ class PromptTable(TextEncoder):
     def digest(self) -> str:
         return digest(["prompts", self._key])
 
+    def told(self, ids: Tensor) -> str:
+        """Their texts: the number of a row says only when it was read."""
+        return repr(self._prompts(ids))
+
     def reach(self, prompt: str) -> int:
         self.pad([prompt])
         return len(self.places[prompt])
@@ -144,9 +148,12 @@ class PromptTable(TextEncoder):
 
     def holding(self, ids: Tensor, words: Sequence[Sequence[int]]) -> Tensor:
         """Which prompts [n, L] hold any of these words, one after another: bool [n]."""
-        first = {place[0]: prompt for prompt, place in self.places.items()}
-        said = [self.tokens(first[int(row[0])]) for row in ids]
+        said = [self.tokens(prompt) for prompt in self._prompts(ids)]
         return torch.tensor([any(_within(row, list(word)) for word in words) for row in said])
+
+    def _prompts(self, ids: Tensor) -> list[str]:
+        first = {place[0]: prompt for prompt, place in self.places.items()}
+        return [first[int(row[0])] for row in ids]
 
 
 def _within(row: Sequence[int], word: Sequence[int]) -> bool:

@@ -111,3 +111,13 @@ def test_what_a_family_needs_is_asked_for_and_what_it_does_not_is_refused(tmp_pa
     with pytest.raises(BadParam, match="sd1 files hold their text encoder"):
         read_elsewhere(file, SD1, [], folder=tmp_path)
     assert read_elsewhere(file, SD1, []) is None
+
+
+def test_what_is_kept_of_one_tokenizer_is_not_taken_for_another(tmp_path: Path) -> None:
+    folder = pipeline(tmp_path / "pipeline", "chroma")
+    file = Checkpoint(checkpoint(tmp_path / "chroma.safetensors", "chroma"))
+    before = load_outside(file, NARROW["chroma"], folder, []).digest()
+    assert load_outside(file, NARROW["chroma"], folder, []).digest() == before
+    words = folder / "tokenizer" / "tokenizer.json"
+    words.write_text(words.read_text().replace('"cat"', '"cot"'))
+    assert load_outside(file, NARROW["chroma"], folder, []).digest() != before
