@@ -20,7 +20,8 @@ def test_a_moment_without_some_words_is_that_of_the_other_prompts(encoder, own_c
     ]
     assert 0 < len(left) < len(everything.ids)
     oracle = second_moment(encoder.encode_ids(torch.stack(left)))
-    torch.testing.assert_close(everything.moment(words), oracle, atol=1e-6, rtol=1e-6)
+    # batches of another size are added up in another order: rounding, on some processors
+    torch.testing.assert_close(everything.moment(words), oracle, atol=1e-5, rtol=1e-5)
 
 
 def test_half_of_a_name_takes_no_prompt_out(encoder):
