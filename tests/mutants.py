@@ -40,6 +40,8 @@ CONCEPTS = "tests/concepts"
 SUBSPACE = "tests/subspaces/test_subspace.py"
 VOCABULARY = "tests/subspaces/test_vocabulary.py"
 SUITE = "tests/evaluation/test_suite.py"
+INTERVALS = "tests/evaluation/test_intervals.py"
+PARTS = "tests/evaluation/test_parts.py"
 KINDS = "tests/deltas/kinds/test_by_hand.py"
 PACKED = "tests/deltas/test_packings.py"
 PARTIAL = "tests/deltas/test_partial_checkpoints.py"
@@ -443,9 +445,9 @@ MUTANTS = (
     ),
     Mutant(
         "evaluation counts erased pictures as retained",
-        "evaluation/evaluate.py",
-        "ua=None if kept is None else 1 - kept,",
-        "ua=kept,",
+        "evaluation/score.py",
+        "gone = [[1 - hit for hit in hits]",
+        "gone = [list(hits)",
         SUITE,
     ),
     Mutant(
@@ -555,10 +557,52 @@ MUTANTS = (
     ),
     Mutant(
         "a retained concept is scored where an erased one was asked for",
-        "evaluation/evaluate.py",
-        " and getattr(d.cell, other) not in erased",
+        "evaluation/score.py",
+        " and getattr(d.cell, OTHER[kind]) not in erased",
         "",
         SUITE,
+    ),
+    Mutant(
+        "what stands for others is taken for all that there is",
+        "evaluation/intervals.py",
+        "if whole and len(rows) >= FEW:",
+        "if False:",
+        INTERVALS,
+    ),
+    Mutant(
+        "a hundred of a hundred is certain",
+        "evaluation/intervals.py",
+        "away = 1 - ((1 - LEVEL) / 2) ** (1 / n)",
+        "away = 0.0",
+        INTERVALS,
+    ),
+    Mutant(
+        "answers about another checkpoint are taken from the cache",
+        "evaluation/drawing.py",
+        "digest([model.fingerprint(), numbers, *prompts,",
+        "digest([numbers, *prompts,",
+        PARTS,
+    ),
+    Mutant(
+        "a judge is answered for by another",
+        "evaluation/drawing.py",
+        "digest([key, eye.key])",
+        "digest([key])",
+        PARTS,
+    ),
+    Mutant(
+        "parts of two evaluations are put together",
+        "evaluation/parts.py",
+        "if part.asked.get(key) != value:",
+        "if False:",
+        PARTS,
+    ),
+    Mutant(
+        "a limit on what was not measured is reached",
+        "evaluation/limits.py",
+        "if unknown and limit > 0:",
+        "if False:",
+        PARTS,
     ),
     Mutant(
         "all seeds of a picture have one noise",

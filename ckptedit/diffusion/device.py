@@ -68,16 +68,18 @@ def _cpu_has_bfloat16() -> bool:
     return any(getattr(torch.cpu, test, lambda: False)() for test in tests)
 
 
-def choose_threads(module: Module) -> int:
-    """How many threads a module's size is worth: 2 for small ones, else one per core.
+def choose_threads(module: Module | int) -> int:
+    """How many threads a module, or its number of parameters, is worth: 2 for small ones, else
+    one per core.
 
     OMP_NUM_THREADS, where it is set, has been read by torch already and decides.
     """
     if "OMP_NUM_THREADS" in os.environ:
         return torch.get_num_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parameters = sum(parameter.numel() for parameter in module.parameters())
-    return min(cores or 1, 2 if parameters < SMALL else 64)
+    if not isinstance(module, int):
+        module = sum(parameter.numel() for parameter in module.parameters())
+    return min(cores or 1, 2 if module < SMALL else 64)
 
 
 @contextmanager

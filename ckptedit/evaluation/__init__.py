@@ -1,9 +1,12 @@
-"""A model to scores: what is drawn (`suite`), who looks at it (`judge`, `clip`), what is counted.
+"""A model to scores: what is drawn (`SUITES`), who looks (`JUDGES`, `TOWERS`), what is counted.
 
-A family names the world that its pictures are of; who knows that world is a line below.
+A suite is a function that returns a `World`. A judge is a class made of the world and of the files
+that the user gave (`eye.Given`), and so is a pair of towers; both are an `eye.Eye`.
+A family names the suite that its pictures are of; a suite names its judge and its towers.
 """
 
 from ckptedit.registry import Registry
 
-JUDGES = Registry("judge", {"canvas": "ckptedit.evaluation.judge:CanvasJudge"})
-TOWERS = Registry("image tower", {"canvas": "ckptedit.evaluation.clip:ClipScore"})
+SUITES = Registry("suite", {"canvas": "ckptedit.evaluation.suites.canvas:canvas"})
+JUDGES = Registry("judge", {"canvas": "ckptedit.evaluation.judge:canvas_judge"})
+TOWERS = Registry("pair of towers", {"canvas": "ckptedit.evaluation.clip:CanvasTowers"})

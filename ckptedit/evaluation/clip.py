@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ckptedit.diffusion import Model
+from ckptedit.evaluation.eye import Answers, Given
 from ckptedit.evaluation.judge import CLIP_FILE, Judge, as_input, load_judge
+from ckptedit.evaluation.suite import Cell, World
 from ckptedit.files import Checkpoint
 from ckptedit.text.encoder import TextEncoder
 
@@ -49,3 +52,15 @@ class ClipScore:
         """[n, e], unit rows."""
         parts = [sum(self.tower(part)) for part in as_input(pictures).split(100)]
         return normalize(torch.cat(parts), dim=1)
+
+
+class CanvasTowers:
+    """The CLIP score as an `Eye`: each checkpoint's own text encoder beside the shipped tower."""
+
+    def __init__(self, world: World, given: Given) -> None:
+        with Checkpoint(CLIP_FILE) as checkpoint:
+            self.key = checkpoint.data_sha256()
+
+    def look(self, model: Model, cells: Sequence[Cell], pictures: np.ndarray) -> Answers:
+        fit = ClipScore(model.text)([cell.prompt for cell in cells], pictures)
+        return {"fit": np.array(fit, np.float32)}

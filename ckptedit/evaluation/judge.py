@@ -1,12 +1,16 @@
 """The judge: an independently trained classifier of style and object for 64 x 64 pictures."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ckptedit.diffusion import Model
+from ckptedit.evaluation.eye import Answers, Given
+from ckptedit.evaluation.suite import Cell, World
 from ckptedit.files import Checkpoint
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -51,15 +55,25 @@ class CanvasJudge:
             self.styles: list[str] = json.loads(checkpoint.metadata["styles"])
             self.objects: list[str] = json.loads(checkpoint.metadata["objects"])
             state = {name: checkpoint.tensor(name).float() for name in checkpoint}
+            self.key = checkpoint.data_sha256()
         self.judge = load_judge(Judge(len(self.styles), len(self.objects)), state)
 
     @torch.no_grad()
-    def __call__(self, pictures: np.ndarray) -> tuple[list[str], list[str]]:
-        """uint8 [n, 64, 64, 3] -> the style and the object that it sees in each."""
+    def look(self, model: Model | None, cells: Sequence[Cell], pictures: np.ndarray) -> Answers:
+        """uint8 [n, 64, 64, 3] -> the classes that it sees in each."""
         seen = [self.judge(part) for part in as_input(pictures).split(100)]
-        style = torch.cat([s for s, _ in seen]).argmax(1).tolist()
-        thing = torch.cat([o for _, o in seen]).argmax(1).tolist()
-        return [self.styles[i] for i in style], [self.objects[i] for i in thing]
+        style, thing = (torch.cat(heads).argmax(1).numpy() for heads in zip(*seen, strict=True))
+        return {"style": style, "object": thing}
+
+    def __call__(self, pictures: np.ndarray) -> tuple[list[str], list[str]]:
+        """The names of these classes."""
+        seen = self.look(None, (), pictures)
+        styles = [self.styles[at] for at in seen["style"]]
+        return styles, [self.objects[at] for at in seen["object"]]
+
+
+def canvas_judge(world: World, given: Given) -> CanvasJudge:
+    return CanvasJudge()
 
 
 def load_judge(judge: Judge, state: dict[str, Tensor]) -> Judge:

@@ -1,14 +1,58 @@
 """Which pictures an evaluation draws: styles times objects times seeds."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from ckptedit.concepts.names import normal
+from ckptedit.concepts.names import normal, one_or_many
 from ckptedit.concepts.spelling import nearly
 from ckptedit.concepts.templates import HELD_OUT_FRAMES, fill
 from ckptedit.errors import BadParam
 
 FRAME = HELD_OUT_FRAMES[0]  # no method trains on it
+SET = "set:"  # before the name of a list that a world has; "set:NAME/3" is its first three
+
+
+@dataclass(frozen=True)
+class World:
+    """What a suite can draw, and how it is drawn and judged if nobody says otherwise.
+
+    styles, objects: all that its judge tells apart, in the order of the judge's classes
+    frame:     the prompt, with {style} and {object} in it
+    published: seeds that come first; after them come 0, 1, 2, ...
+    sets:      lists of its names that others have published
+    judge, tower: names in JUDGES and TOWERS; None: no such thing ships
+    guidance:  None: the family's
+    """
+
+    name: str
+    styles: tuple[str, ...]
+    objects: tuple[str, ...]
+    frame: str = FRAME
+    published: tuple[int, ...] = ()
+    seeds: int = 1
+    companions: int = 10
+    steps: int = 16
+    guidance: float | None = None
+    sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    judge: str | None = None
+    tower: str | None = None
+
+    def named(self, words: Sequence[str]) -> list[str]:
+        """Names as they are, and those of a list for its name. Raises BadParam for no such list."""
+        found: list[str] = []
+        for word in words:
+            if not word.startswith(SET):
+                found.append(word)
+                continue
+            name, _, first = word.removeprefix(SET).partition("/")
+            if name not in self.sets or not (first.isdecimal() or not first):
+                known = ", ".join(SET + each for each in self.sets) or "none"
+                raise BadParam(
+                    f"the suite {self.name} has no list {word!r}; there are: {known}; "
+                    f"with /N after it, its first N"
+                )
+            found += self.sets[name][: int(first) if first else None]
+        return found
 
 
 @dataclass(frozen=True)
@@ -18,10 +62,11 @@ class Cell:
     style: str
     object: str
     seed: int
+    frame: str = FRAME
 
     @property
     def prompt(self) -> str:
-        return fill(FRAME, style=self.style, object=self.object)
+        return fill(self.frame, style=self.style, object=self.object)
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -37,15 +82,18 @@ class Suite:
     styles: tuple[str, ...]  # all to draw, erased ones among them
     objects: tuple[str, ...]
     seeds: int
+    frame: str = FRAME
+    published: tuple[int, ...] = ()  # seeds that come first
 
     def cells(self) -> list[Cell]:
         """Pairs in which at most one of the two is erased, each with every seed."""
+        numbers = [*self.published, *range(self.seeds)][: self.seeds]
         return [
-            Cell(style, thing, seed)
+            Cell(style, thing, seed, self.frame)
             for style in self.styles
             for thing in self.objects
             if not (style in self.erased and thing in self.erased)
-            for seed in range(self.seeds)
+            for seed in numbers
         ]
 
 
@@ -57,6 +105,8 @@ def plan(
     *,
     companions: int,
     seeds: int,
+    frame: str = FRAME,
+    published: tuple[int, ...] = (),
 ) -> Suite:
     """Chooses what to draw.
 
@@ -78,21 +128,22 @@ def plan(
             free = [name for name in known if name not in gone]
             asked = free if mine else _spread(free, companions)
         drawn.append(tuple(name for name in known if name in mine or name in asked))
-    return Suite(tuple(gone), drawn[0], drawn[1], seeds)
+    return Suite(tuple(gone), drawn[0], drawn[1], seeds, frame, published)
 
 
 def _known(words: Sequence[str], names: dict[str, str]) -> list[str]:
     """The judge's spelling of names, each once. names: by their normal form"""
-    for word in words:
-        form = normal(word)
-        if form not in names:
-            likely = next(
-                (f"did you mean {names[n]!r}? It" for n in names if nearly(form, n)), "it"
-            )
-            raise BadParam(
-                f"the judge does not know {word!r}; {likely} knows: {', '.join(names.values())}"
-            )
-    return list(dict.fromkeys(names[normal(word)] for word in words))
+    return list(dict.fromkeys(_spelled(word, names) for word in words))
+
+
+def _spelled(word: str, names: dict[str, str]) -> str:
+    form = normal(word)
+    if form in names:
+        return names[form]
+    if same := [name for known, name in names.items() if one_or_many(form, known)]:
+        return same[0]
+    likely = next((f"did you mean {names[n]!r}? It" for n in names if nearly(form, n)), "it")
+    raise BadParam(f"the judge does not know {word!r}; {likely} knows: {', '.join(names.values())}")
 
 
 def _spread(names: list[str], count: int) -> list[str]:

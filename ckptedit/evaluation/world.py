@@ -1,19 +1,37 @@
-"""Whose pictures a checkpoint draws, and so who can judge them. Needs no torch."""
+"""Whose pictures a checkpoint draws, and so which suite is drawn. Needs no torch."""
 
 from ckptedit.errors import BadParam
+from ckptedit.evaluation import SUITES
+from ckptedit.evaluation.suite import World
 from ckptedit.families import FAMILIES
 from ckptedit.families.runnable import require_runnable
 from ckptedit.files import Checkpoint
 
 
-def world_of(checkpoint: Checkpoint) -> str:
-    """The world of a checkpoint's pictures, by its header; BadParam if no judge knows it."""
+def suite_name(checkpoint: Checkpoint, suite: str | None = None) -> str:
+    """The suite for a checkpoint, by its header; BadParam if none is named and its family has none.
+
+    Raises UnknownName if no suite has this name.
+    """
     family = require_runnable(checkpoint)
+    if suite is not None:
+        SUITES[suite]
+        return suite
     if family.world is None:
         known = ", ".join(name for name, each in FAMILIES.items() if each.world)
+        others = ", ".join(name for name in SUITES if name not in _worlds())
         raise BadParam(
-            f"{checkpoint.label}: no judge ships for {family.name}; there is one for {known}. Its "
-            f"pictures take one that knows them (CLIP, or a classifier), and no option of this "
-            f"version names it: look at `sample --against`, or at `diff --words`"
+            f"{checkpoint.label}: no suite is {family.name}'s own; there is one for {known}. Say "
+            f"what it knows, --suite ({others}), and who judges, or look at `sample --against`"
         )
     return family.world
+
+
+def world_for(checkpoint: Checkpoint, suite: str | None = None) -> World:
+    """The suite of this name, or of the checkpoint's family. Errors as of `suite_name`."""
+    world: World = SUITES[suite_name(checkpoint, suite)]()
+    return world
+
+
+def _worlds() -> set[str | None]:
+    return {family.world for family in FAMILIES.values()}

@@ -3,7 +3,7 @@
 import pytest
 
 from ckptedit.errors import BadParam
-from ckptedit.evaluation.evaluate import Drawn, score
+from ckptedit.evaluation.score import Drawn, score
 from ckptedit.evaluation.suite import Cell, Suite, plan
 
 STYLES, OBJECTS = ("Monet", "Neon", "Photo"), ("Cat", "Key")

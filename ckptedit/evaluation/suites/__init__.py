@@ -1,0 +1,1 @@
+"""Suites: each file says what can be drawn, and how, as a `World`."""
