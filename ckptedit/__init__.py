@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ckptedit.audits.audit import audit
     from ckptedit.conversion.run import export
     from ckptedit.deltas.apply import apply
     from ckptedit.deltas.delta import read_delta
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 PUBLIC = {  # name -> the module that it is imported from
     "Checkpoint": "ckptedit.files",
     "apply": "ckptedit.deltas",
+    "audit": "ckptedit.audits.audit",
     "demo": "ckptedit.families.demo",
     "diff": "ckptedit.drift.run",
     "erase": "ckptedit.erasure.erase",
@@ -49,6 +51,7 @@ __all__ = [
     "PUBLIC",
     "Checkpoint",
     "apply",
+    "audit",
     "demo",
     "diff",
     "erase",

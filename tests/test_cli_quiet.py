@@ -17,6 +17,7 @@ LINES = {  # a small run of each command, in the folder of `files`; the output i
     "erase": "base --concept Cat --method uce --neighbors 1 -o out",
     "diff": "base edited -o out",
     "eval": "base --erased Neon --retain Monet --companions 1 --steps 1",
+    "audit": "edited --original base",
     "merge": "base edited -m linear -o out",
     "apply": "base delta -o out",
     "import": "lora base -o out",

@@ -23,7 +23,7 @@ from ckptedit.errors import CkptError
 
 # names of modules in this folder, each with a function of the same name, as work goes
 # fmt: off
-COMMANDS = ["demo", "info", "sample", "project", "erase", "diff", "eval", "merge", "apply",
+COMMANDS = ["demo", "info", "sample", "project", "erase", "diff", "eval", "audit", "merge", "apply",
             "import", "export", "verify"]
 # fmt: on
 
