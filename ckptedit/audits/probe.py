@@ -10,7 +10,7 @@ from ckptedit.progress import Track
 if TYPE_CHECKING:
     from ckptedit.audits.subject import Subject
 
-Row = Mapping[str, str | float | None]
+Row = Mapping[str, Any]  # texts, numbers, None and truths
 
 
 @dataclass(frozen=True)

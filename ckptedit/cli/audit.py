@@ -154,7 +154,8 @@ def tables(found: "Audit") -> "Iterator[RenderableType]":
     ranked = sorted(found.findings.items(), key=lambda item: -(item[1].left or -1.0))
     for name, each in ranked:
         left = "–" if each.left is None else f"{each.left:.0%}"
-        table.add_row(left, PROBES[name].by or "–", name, escape(each.says))
+        probe: Any = PROBES[name]
+        table.add_row(left, probe.by or "–", name, escape(each.says))
     yield table
     for name, each in ranked:
         if each.rows:
