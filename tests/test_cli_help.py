@@ -17,7 +17,9 @@ OF_ITS_OWN = {
     "--all",  # that moved, or that there is
     "--concept",  # to work on, or to ask a ledger for
     "--help",
+    "--anchor",  # to be drawn from now on, or as a ledger says
     "--keys",  # which tensors, or whose names of them
+    "--kind",  # by the lexicon, or by a ledger
     "--method",  # of erasing, or of merging
     "--neighbors",  # to retain, or to list
     "--output",  # of diff, project and sample, which are not checkpoints
