@@ -51,7 +51,9 @@ def audit(
     ] = None,
     original: Annotated[
         str | None,
-        Option(metavar="PATH", help="The checkpoint before the edit; all is beside it. Needed."),
+        Option(
+            metavar="PATH", help="The checkpoint before the edit, which all needs; default: none."
+        ),
     ] = None,
     probe: Annotated[
         Strings,
