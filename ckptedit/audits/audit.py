@@ -21,7 +21,7 @@ from ckptedit.concepts.targets import Target, erased
 from ckptedit.concepts.templates import require_kind
 from ckptedit.deltas.overlay import Overlay
 from ckptedit.errors import BadParam
-from ckptedit.evaluation.world import world_of
+from ckptedit.evaluation.world import world_for
 from ckptedit.families import Family, detect
 from ckptedit.families.runnable import require_runnable
 from ckptedit.families.vocabulary import Vocabulary
@@ -188,7 +188,7 @@ def answerable(
                 require_runnable(before)
                 require_runnable(after)
             if probe.judged:
-                world_of(before)
+                world_for(before)
         except BadParam as error:
             if name in wanted:
                 error.add_note(f"--probe {name}")
