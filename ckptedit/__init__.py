@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ckptedit.audits.audit import audit
+    from ckptedit.continual.run import unlearn
     from ckptedit.conversion.run import export
     from ckptedit.deltas.apply import apply
     from ckptedit.deltas.delta import read_delta
@@ -43,6 +44,7 @@ PUBLIC = {  # name -> the module that it is imported from
     "project": "ckptedit.subspaces.project",
     "read_delta": "ckptedit.deltas",
     "sample": "ckptedit.diffusion",
+    "unlearn": "ckptedit.continual.run",
     "verify": "ckptedit.deltas.verification",
     "write_delta": "ckptedit.deltas",
 }
@@ -64,6 +66,7 @@ __all__ = [
     "project",
     "read_delta",
     "sample",
+    "unlearn",
     "verify",
     "write_delta",
 ]

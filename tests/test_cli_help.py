@@ -20,6 +20,7 @@ OF_ITS_OWN = {
     "--anchor",  # to be drawn from now on, or as a ledger says
     "--keys",  # which tensors, or whose names of them
     "--kind",  # by the lexicon, or by a ledger
+    "--max-drift",  # of one closed form, or from the base after every request
     "--method",  # of erasing, or of merging
     "--neighbors",  # to retain, or to list
     "--output",  # of diff, project and sample, which are not checkpoints

@@ -15,6 +15,7 @@ LINES = {  # a small run of each command, in the folder of `files`; the output i
     "sample": "base cat --seeds 1 --steps 1 -o out",
     "project": "base --concept Cat --neighbors 1",
     "erase": "base --concept Cat --method uce --neighbors 1 -o out",
+    "continual": "base requests --method uce --neighbors 1 -o run",
     "diff": "base edited -o out",
     "eval": "base --erased Neon --retain Monet --companions 1 --steps 1",
     "audit": "edited --original base",
@@ -32,8 +33,9 @@ def run(command: str, *more: str) -> Result:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """base, an edit of it and the delta between them."""
+    """base, an edit of it and the delta between them; a list of requests."""
     folder = tmp_path_factory.mktemp("quiet")
+    (folder / "requests").write_text("Neon\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for line in (
@@ -50,7 +52,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def talkative(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every item of progress makes a line, since CliRunner's stderr is no terminal."""
     monkeypatch.setattr(display, "EVERY", 0.0)
-    for name in ("base", "edited", "delta", "lora"):
+    for name in ("base", "edited", "delta", "lora", "requests"):
         (tmp_path / name).symlink_to(files / name)
     monkeypatch.chdir(tmp_path)
 

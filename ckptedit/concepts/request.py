@@ -72,24 +72,27 @@ def resolve(
         refuse_misspelled(likes)
     before = erased_before(ledger, wish.earlier)
     _refuse_overlap(wish, encoder, lexicon, [*before, *wish.again])
-    kinds = {
-        concept: kind_of(concept, encoder, lexicon) if wish.kind == "auto" else wish.kind
-        for concept in wish.concepts
-    }
+
+    def kind_of_its_own(concept: str, kind: str) -> str:
+        return kind_of(concept, encoder, lexicon) if kind == "auto" else kind
+
+    kinds = {concept: kind_of_its_own(concept, wish.kind) for concept in wish.concepts}
     again = {
         target.concept: target
         for target in wish.again
         if not any(mentions(encoder, target.concept, concept) for concept in kinds)
     }
     if wish.again:  # whatever order the requests came in
-        kinds |= {name: target.kind for name, target in again.items()}
+        kinds |= {name: kind_of_its_own(name, target.kind) for name, target in again.items()}
         kinds = dict(sorted(kinds.items()))
+    if wish.again or wish.kept:
         wish = replace(wish, retain=sorted(distinct([*wish.retain, *wish.kept])))
     gone = [*(target.concept for target in before), *kinds]
     known = {kind: without(encoder, lexicon[kind], gone) for kind in KINDS}
     for double in likes.keys() & kinds:
         known = {kind: _unlike(double, words) for kind, words in known.items()}
-    wish = replace(wish, retain=without(encoder, wish.retain, gone) if wish.again else wish.retain)
+    if wish.again or wish.kept:
+        wish = replace(wish, retain=without(encoder, wish.retain, gone))
     retain, companions = _what_stays(wish, kinds, known, encoder)
 
     def anchor(concept: str, kind: str) -> str:
@@ -98,10 +101,11 @@ def resolve(
 
     def still(target: Target) -> Target:
         """An earlier target; its anchor must not be drawn any more if that is erased itself."""
+        kind = kinds.get(target.concept, target.kind)
         others = [name for name in gone if name != target.concept]
-        if not any(mentions(encoder, target.anchor, other) for other in others):
-            return target
-        return replace(target, anchor=anchor(target.concept, target.kind))
+        if target.anchor and not any(mentions(encoder, target.anchor, other) for other in others):
+            return replace(target, kind=kind)
+        return replace(target, kind=kind, anchor=anchor(target.concept, kind))
 
     earlier = tuple(
         still(target)

@@ -27,7 +27,8 @@ class Wish:
                 [object] sections
     exact_name: the names are meant as they are written, whatever the lexicon says
     notes:      what was understood otherwise than written
-    again:      earlier targets to erase once more, together with the concepts
+    again:      targets to erase once more, together with the concepts; their kind may be "auto" and
+                their anchor "", as above
     kept:       what earlier requests asked to retain; of it, what is not erased by now stays
     earlier:    names that the ledger keeps as hashes
     """

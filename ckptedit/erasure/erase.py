@@ -11,6 +11,7 @@ import numpy as np
 from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.lists import one_or_more
 from ckptedit.concepts.private import hides, require_told, salt_of
+from ckptedit.concepts.targets import Target
 from ckptedit.concepts.wish import Wish
 from ckptedit.deltas import write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
@@ -45,6 +46,8 @@ def erase(
     exact_name: bool = False,
     private_concepts: bool = False,
     earlier: str | Sequence[str] = (),
+    again: Sequence[Target] = (),
+    kept: str | Sequence[str] = (),
     method: str | None = None,
     roles: str | None = DEFAULTS.roles,
     init: str | None = DEFAULTS.init,
@@ -83,7 +86,7 @@ def erase(
     checkpoint: an opened one, or its path
     concepts:   one or more, erased together
     output:     a file or folder; None: nothing is written, and `edits` of the result can be applied
-    kind, anchor, retain, neighbors, lexicon, exact_name, earlier: as in `Wish`
+    kind, anchor, retain, neighbors, lexicon, exact_name, earlier, again, kept: as in `Wish`
     private_concepts: the ledger gets salted hashes instead of names (`concepts/private.py`), as it
                 does wherever it has some already
     roles, init, guards, params, tokens, steps, lr, clip, batch, pictures, moments, min_erase,
@@ -135,6 +138,8 @@ def erase(
         neighbors,
         Path(lexicon) if lexicon else None,
         exact_name,
+        again=tuple(again),
+        kept=tuple(one_or_more(kept)),
         earlier=one_or_more(earlier),
     )
     base = opened

@@ -1,0 +1,148 @@
+"""A run, resolved and checked before anything is computed."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ckptedit
+from ckptedit.concepts.lexicon import lexicon_of
+from ckptedit.continual.budget import ON_DRIFT, Budget
+from ckptedit.continual.journal import SCHEMA_VERSION
+from ckptedit.continual.options import gathered, is_trained, keywords, resolved
+from ckptedit.continual.requests import Requests, options_of
+from ckptedit.continual.settling import settled
+from ckptedit.continual.strategies import DEFAULT, STRATEGIES
+from ckptedit.continual.strategies.strategy import Strategy, Work
+from ckptedit.erasure.options import Options
+from ckptedit.errors import BadParam, CkptError
+from ckptedit.evaluation.evaluate import evaluate
+from ckptedit.evaluation.world import suite_name
+from ckptedit.families import detect
+from ckptedit.families.runnable import require_runnable
+from ckptedit.files import Checkpoint, escape
+from ckptedit.files.layout import FOLDER
+from ckptedit.progress import Track
+
+KEEP = ("last", "all")
+OURS = ("checkpoint", "erased", "against", "device", "tokenizer", "clip_skip", "track")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can begin.
+
+    evaluation: keywords of `evaluate`; eval_at: after which requests, and 0, the base
+    options:    of all requests, resolved
+    ending:     of the checkpoints' names
+    notes:      what was understood otherwise than written
+    """
+
+    work: Work
+    name: str
+    strategy: Strategy
+    options: Options
+    evaluation: Mapping[str, Any]
+    eval_at: tuple[int, ...]
+    keep: str
+    budget: Budget | None
+    ending: str
+    notes: tuple[str, ...]
+
+    def settings(self) -> dict[str, Any]:
+        """What makes it this run, as JSON; no paths."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "version": ckptedit.__version__,
+            "base": {"label": Path(self.work.base.label).name,
+                     "sha256": self.work.base.data_sha256()},
+            "requests": [entry.digest() for entry in self.work.entries],
+            "strategy": self.name,
+            "method": self.options.method,
+            "guards": list(self.options.guarded_by),
+            "options": dict(sorted(self.work.options.items())),
+            **self.strategy.settings(),
+            "keep": self.keep,
+            "evaluation": dict(self.evaluation) if self.eval_at else None,
+            "max_drift": self.budget and self.budget.limit,
+            "on_drift": self.budget and ON_DRIFT[self.budget.retry],
+        }  # fmt: skip
+
+
+def planned(
+    base: Checkpoint,
+    asked: Requests,
+    folder: Path,
+    *,
+    strategy: str | None,
+    joining: Mapping[str, Any],
+    options: Mapping[str, Any],
+    how: Mapping[str, Any],
+    keep: str,
+    eval: bool,
+    eval_at: Sequence[int],
+    budget: Budget | None,
+    track: Track,
+) -> Plan:
+    """The run, checked. joining: keywords of the strategy's constructor.
+
+    Raises BadParam and what `erase` raises for whatever is wrong with it at a glance."""
+    if keep not in KEEP:
+        raise BadParam(f"keep must be one of {', '.join(KEEP)}, not {keep!r}")
+    chosen = gathered(asked.defaults, options_of(options, "the command"))
+    trained = is_trained(chosen)
+    family = require_runnable(base) if trained else detect(base)
+    name = strategy or DEFAULT[trained]
+    meeting: Strategy = STRATEGIES[name](**joining)
+    whole = resolved(keywords(chosen))
+    if meeting.trained not in (None, trained):
+        raise BadParam(_misfit(name, whole.method, trained))
+    lexicon = lexicon_of(family, Path(chosen["lexicon"]) if "lexicon" in chosen else None)
+    entries, notes = settled(asked.entries, chosen, lexicon, base.ledger)
+    work = Work(base, entries, folder, chosen, how, track)
+    meeting.check(work)
+    for entry in entries:
+        try:
+            work.keywords(entry, {})
+        except CkptError as error:
+            raise BadParam(f"{entry.where}: {error}") from error
+    when = _when(eval, eval_at, len(entries))
+    evaluation = _evaluation(asked)
+    if when:
+        suite_name(base, evaluation.get("suite"))
+    ending = "" if base.layout.kind == FOLDER else ".safetensors"
+    return Plan(
+        work, name, meeting, whole, evaluation, when, keep, budget, ending, tuple(notes)
+    )  # fmt: skip
+
+
+def _misfit(name: str, method: str, trained: bool) -> str:
+    if trained:
+        return (
+            f"{name} is for closed forms, and {method} is trained; take --strategy simultaneous or "
+            f"sequential, or name a closed form: erase --list-methods"
+        )
+    return (
+        f"{name} trains, and {method} is a closed form; take --strategy recomputed, or name what "
+        f"is trained: erase --list-methods"
+    )
+
+
+def _when(eval: bool, eval_at: Sequence[int], total: int) -> tuple[int, ...]:
+    for number in eval_at:
+        if not 0 <= number <= total:
+            raise BadParam(f"--eval-at {number}: there are {total} requests, and 0, the base")
+    if eval_at:
+        return tuple(sorted({0, *eval_at}))
+    return tuple(range(total + 1)) if eval else ()
+
+
+def _evaluation(asked: Requests) -> dict[str, Any]:
+    known = [name for name in inspect.signature(evaluate).parameters if name not in OURS]
+    for key in asked.evaluation:
+        if key.replace("-", "_") not in known:
+            raise BadParam(
+                f"{asked.label}: [eval] has an unknown key {escape(key)}; known: {', '.join(known)}"
+            )
+    return {key.replace("-", "_"): value for key, value in asked.evaluation.items()}

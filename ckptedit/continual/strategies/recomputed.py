@@ -1,0 +1,31 @@
+"""A closed form over all that is asked for so far, from the original weights.
+
+Nothing is built on what went before: no drift adds up, requests may come in any order and be
+withdrawn, and the ledger of the result has one entry. A closed form needs second moments of the
+targets' prompts only, so that request 100 costs what request 1 did, but for reading its prompts.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ckptedit.continual.strategies.strategy import Strategy, Work, copied, erased_together
+from ckptedit.erasure.job import Erasure
+from ckptedit.files import Checkpoint
+
+
+class Recomputed(Strategy):
+    """All targets at once, in closed form, from the original."""
+
+    jointly = True
+    trained: ClassVar[bool | None] = False
+    remedy = "ask for less of it to be left, or name another anchor for it"
+
+    def step(
+        self, work: Work, number: int, newest: Checkpoint, output: Path, tighter: Mapping[str, Any]
+    ) -> Erasure | None:
+        entries = work.standing(number)
+        if not entries:
+            copied(work.base, output)
+            return None
+        return erased_together(work, entries, work.base, output, tighter)

@@ -1,0 +1,251 @@
+"""`ckptedit continual` as a user runs it: lists, interruptions, withdrawals, budgets."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from refusal import refused
+from tiny_model import random_mini
+from typer.testing import CliRunner, Result
+
+from ckptedit import Checkpoint
+from ckptedit.cli import app
+from ckptedit.continual.journal import Journal
+
+NAMES = ("Van Gogh", "Neon", "Cat")
+QUICK = ("--method", "uce", "--neighbors", "1", "--device", "cpu")
+TRAINED = ("--steps", "1", "--batch", "1", "--pictures", "1", "--guard", "none", "--neighbors", "1")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_mini(tmp_path_factory.mktemp("continual") / "base.safetensors")
+
+
+@pytest.fixture
+def folder(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder: base.safetensors and a list of three styles and objects."""
+    (tmp_path / "base.safetensors").symlink_to(base)
+    listed(*NAMES, folder=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def listed(*names: str, folder: Path = Path(), more: str = "") -> None:
+    rows = [f'[[request]]\nconcept = "{name}"\n' for name in names]
+    (folder / "list.toml").write_text("".join(rows) + more)
+
+
+def run(*more: str, into: str = "run", how: tuple[str, ...] = QUICK) -> Result:
+    line = ["continual", "base.safetensors", "list.toml", "-o", into, *how, *more]
+    return CliRunner().invoke(app, line)
+
+
+def lines(into: str = "run") -> list[dict]:
+    return [json.loads(line) for line in Path(into, "results.jsonl").read_text().splitlines()]
+
+
+def checkpoints(into: str = "run") -> list[str]:
+    return sorted(path.name for path in Path(into).glob("*.safetensors"))
+
+
+def test_a_list_is_met_in_order_and_every_target_verified_after_each(folder):
+    done = run()
+    assert done.exit_code == 0 and done.stdout == "run/003.safetensors\n"
+    found = lines()
+    assert [line["asked"] for line in found] == [[name] for name in NAMES]
+    assert [line["erased"] for line in found] == [list(NAMES[:n]) for n in (1, 2, 3)]
+    assert [line["kind"] for line in found] == ["style", "style", "object"]
+    for line in found:
+        assert line["strategy"] == "recomputed" and line["method"] == "uce"
+        assert {row["concept"]: row["request"] for row in line["verified"]} == {
+            name: n + 1 for n, name in enumerate(line["erased"])
+        }
+        assert all(row["residual"] > 0 for row in line["verified"])
+    assert checkpoints() == ["003.safetensors"]
+    edited = Checkpoint("run/003.safetensors")
+    assert edited.data_sha256() == found[-1]["sha256"]
+    assert set(edited.ledger[-1]["concepts"]) == set(NAMES) and len(edited.ledger) == 1
+    assert [f"request {n} of 3" in done.stderr for n in (1, 2, 3)] == [True] * 3
+
+
+def test_one_json_object_says_what_came_of_it(folder):
+    done = run("--json", "-q", "--keep", "all")
+    report = json.loads(done.stdout)
+    assert report["output"] == "run/003.safetensors" and report["requests"] == 3
+    assert report["erased"] == list(NAMES) and report["stopped"] is False
+    assert report["sha256"] == lines()[-1]["sha256"]
+    assert checkpoints() == ["001.safetensors", "002.safetensors", "003.safetensors"]
+
+
+@pytest.mark.parametrize("strategy", ["sequential", "recomputed"])
+def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(folder, strategy):
+    """SIGKILL between the second checkpoint and its line; the first is not made again."""
+    how = (*QUICK, "--strategy", strategy)
+    assert run(into="whole", how=how).exit_code == 0
+    if not (child := os.fork()):
+        append = Journal.append
+
+        def killed(self, line):
+            if line["request"] == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            append(self, line)
+
+        Journal.append = killed
+        run(how=how)
+        os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    (first,) = lines()
+    assert run(how=how).exit_code == 0
+    assert lines()[0] == first  # its seconds, too
+    assert [line["sha256"] for line in lines()] == [line["sha256"] for line in lines("whole")]
+    assert checkpoints() == ["003.safetensors"]
+
+
+def test_a_run_goes_on_with_added_requests_and_not_with_other_ones(folder):
+    listed("Neon")
+    assert run().exit_code == 0
+    listed("Neon", "Cat")
+    assert run().stdout == "run/002.safetensors\n"
+    assert [line["asked"] for line in lines()] == [["Neon"], ["Cat"]]
+    listed("Cat", "Neon")
+    refused(run(), "run holds a run with another request 1", "--force")
+    listed("Neon")
+    refused(run(), "2 requests, not 1")
+
+
+def test_a_run_with_other_settings_is_refused_and_force_begins_anew(folder):
+    listed("Neon")
+    assert run().exit_code == 0
+    before = lines()
+    refused(run("-p", "erase=2"), "another options", "erase", "--force")
+    refused(run("--strategy", "sequential"), "another strategy (recomputed, not sequential)")
+    assert lines() == before
+    assert run("-p", "erase=2", "--force").exit_code == 0
+    assert lines()[0]["sha256"] != before[0]["sha256"]
+
+
+def test_a_folder_of_something_else_is_left_alone(folder):
+    Path("run").mkdir()
+    Path("run/notes.txt").write_text("mine")
+    refused(run("--force"), "neither empty nor of a run")
+    assert [path.name for path in Path("run").iterdir()] == ["notes.txt"]
+
+
+def test_a_checkpoint_that_was_changed_is_not_built_upon(folder):
+    listed("Neon")
+    assert run("--strategy", "sequential").exit_code == 0
+    Path("run/001.safetensors").write_bytes(Path("base.safetensors").read_bytes())
+    listed("Neon", "Cat")
+    refused(run("--strategy", "sequential"), "is not what request 1 wrote")
+
+
+def test_withdrawing_leaves_what_the_others_alone_would_have_made(folder):
+    listed("Van Gogh", "Neon", more='[[request]]\nwithdraw = "van gogh"\n')
+    assert run().exit_code == 0
+    listed("Neon")
+    assert run(into="alone").exit_code == 0
+    assert lines()[-1]["withdrawn"] == ["Van Gogh"] and lines()[-1]["erased"] == ["Neon"]
+    assert lines()[-1]["sha256"] == lines("alone")[-1]["sha256"]
+    listed("Neon", more='[[request]]\nwithdraw = "Neon"\n')
+    assert run(into="none").exit_code == 0
+    assert lines("none")[-1]["sha256"] == Checkpoint("base.safetensors").data_sha256()
+    assert lines("none")[-1]["drift"]["relative"] == 0 and lines("none")[-1]["verified"] == []
+
+
+def test_a_sequence_refuses_to_withdraw_and_names_who_can(folder):
+    listed("Neon", more='[[request]]\nwithdraw = "Neon"\n')
+    refused(run("--strategy", "sequential"), "list.toml: request 2 (Neon)", "recomputed")
+    assert not Path("run").exists()
+
+
+def test_a_sequence_builds_on_the_result_before(folder):
+    assert run("--strategy", "sequential").exit_code == 0
+    ledger = Checkpoint("run/003.safetensors").ledger
+    assert [line["concepts"] for line in ledger] == [[name] for name in NAMES]
+
+
+def test_requests_have_their_own_options(folder):
+    listed("Neon", more='[[request]]\nconcept = "Cat"\nanchor = "Rabbit"\nparams = {erase = 3.0}\n')
+    refused(run(), "request 2 (Cat) has params of its own", "[defaults]")
+    assert run("--strategy", "sequential").exit_code == 0
+    entry = Checkpoint("run/002.safetensors").ledger[-1]
+    assert entry["targets"] == [{"concept": "Cat", "kind": "object", "anchor": "Rabbit"}]
+    assert entry["options"]["params"]["uce"]["erase"] == 3.0
+
+
+def test_aliases_are_erased_with_their_concept_and_as_its_kind(folder):
+    listed("Neon", more='aliases = ["glowing tubes"]\n')
+    assert run().exit_code == 0
+    targets = Checkpoint("run/001.safetensors").ledger[-1]["targets"]
+    assert {(t["concept"], t["kind"]) for t in targets} == {
+        ("Neon", "style"),
+        ("glowing tubes", "style"),
+    }
+    assert len(lines()[0]["verified"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "how", "said"),
+    [
+        (("--strategy", "recomputed"), TRAINED, "recomputed is for closed forms"),
+        (("--strategy", "simultaneous"), QUICK, "simultaneous trains, and uce is a closed form"),
+        (("--strategy", "nonsense"), QUICK, "no strategy is called 'nonsense'"),
+        (("--steps", "3"), QUICK, "steps is of a training"),
+        (("-p", "nonsense=1"), QUICK, "nothing in use has a parameter nonsense"),
+        (("--keep", "some"), QUICK, "keep must be one of last, all"),
+        (("--eval-at", "7"), QUICK, "there are 3 requests"),
+        (("--eval-at", "x"), QUICK, "numbers with commas"),
+        (("--max-drift", "0"), QUICK, "max_drift must be above 0"),
+        (("--max-drift", "1", "--on-drift", "x"), QUICK, "on_drift must be one of"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(folder, more, how, said):
+    refused(run(*more, how=how), said)
+    assert not Path("run").exists()
+
+
+def test_wrong_words_in_a_list_are_refused_before_anything_is_written(folder):
+    listed("Neon", more='[[request]]\nconcept = "Cat"\nretain = ["Neon"]\n')
+    refused(run(), "request 2 (Cat): 'Neon' cannot be retained: 'Neon' was erased before")
+    listed("Neon", more="[eval]\nnonsense = 3\n")
+    refused(run(), "[eval] has an unknown key nonsense")
+    assert not Path("run").exists()
+
+
+def test_a_budget_of_drift_stops_the_run_and_a_larger_one_goes_on(folder):
+    assert run(into="free").exit_code == 0
+    first, second, _ = (line["drift"]["relative"] for line in lines("free"))
+    assert second > first
+    done = run("--max-drift", str((first + second) / 2))
+    assert done.exit_code == 1 and done.stdout == "run/001.safetensors\n"
+    assert "request 2 does not keep --max-drift" in done.stderr
+    assert lines()[-1]["budget"]["outcome"] == "stopped" and lines()[-1]["output"] is None
+    assert lines()[0]["budget"]["outcome"] == "kept" and checkpoints() == ["001.safetensors"]
+    assert run("--max-drift", "1000").exit_code == 0
+    assert [line["sha256"] for line in lines()] == [line["sha256"] for line in lines("free")]
+
+
+def test_a_retry_scales_a_closed_form_down_to_the_budget(folder):
+    assert run(into="free").exit_code == 0
+    limit = 0.95 * lines("free")[-1]["drift"]["relative"]
+    done = run("--max-drift", str(limit), "--on-drift", "retry")
+    last = lines()[-1]
+    if done.exit_code == 0:
+        assert last["budget"]["outcome"] == "retried" and last["drift"]["relative"] <= limit
+        assert len(last["budget"]["tried"]) == 2
+    else:  # so little would be erased that it is refused
+        assert done.exit_code == 1 and last["budget"]["outcome"] == "stopped"
+
+
+def test_scores_are_those_of_eval(folder):
+    listed("Neon", more="[eval]\nretain = ['Monet']\ncompanions = 1\nsteps = 1\n")
+    assert run("--eval").exit_code == 0
+    base, after = lines()
+    assert base["request"] == 0 and base["sha256"] == Checkpoint("base.safetensors").data_sha256()
+    line = "eval run/001.safetensors --retain Monet --companions 1 --steps 1 --json -q --device cpu"
+    scored = json.loads(CliRunner().invoke(app, line.split()).stdout)
+    for name, value in after["scores"].items():
+        assert scored[name] == value, name
