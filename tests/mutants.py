@@ -37,6 +37,7 @@ ABLATION = "tests/erasure/test_ablation.py"
 CONSTRAINED = "tests/erasure/test_constrained.py"
 FORMS = "tests/erasure/closed_forms"
 CONCEPTS = "tests/concepts"
+STREAMING = "tests/text/test_streaming.py"
 SUBSPACE = "tests/subspaces/test_subspace.py"
 VOCABULARY = "tests/subspaces/test_vocabulary.py"
 SUITE = "tests/evaluation/test_suite.py"
@@ -313,9 +314,37 @@ MUTANTS = (
     Mutant(
         "coverage and room are mixed up",
         "erasure/measure.py",
-        'coverage=1 - _share(moments["retain"], reach),',
-        'coverage=_share(moments["retain"], reach),',
+        "coverage=1 - _share(second_moment(retain), reach),",
+        "coverage=_share(second_moment(retain), reach),",
         TRAINING,
+    ),
+    Mutant(
+        "of many tokens only some directions are measured",
+        "erasure/measure.py",
+        'torch.linalg.qr(used, mode="r").R',
+        'torch.linalg.qr(used, mode="r").R[:-1]',
+        TRAINING,
+    ),
+    Mutant(
+        "a streamed layer is filled with another's weights",
+        "families/streaming.py",
+        'if name.startswith(f"{place}.")})',
+        'if name.startswith(f"{place[:-1]}0.")})',
+        STREAMING,
+    ),
+    Mutant(
+        "a streamed layer is kept",
+        "families/streaming.py",
+        'layer.to("meta")',
+        "pass",
+        STREAMING,
+    ),
+    Mutant(
+        "streamed embeddings are added in half precision",
+        "families/streaming.py",
+        "return rows.float()",
+        "return rows",
+        STREAMING,
     ),
     Mutant(
         "drift is measured before rounding to the stored dtype",

@@ -18,7 +18,8 @@ from ckptedit.concepts.templates import (
     prompts_for,
 )
 
-MEASURED = 48  # prompts: means over more are no truer, and a large encoder takes minutes for them
+MEASURED = 48  # prompts: means over more are no truer
+FEW = 16  # for a large encoder, which takes a second for each
 PLAIN = ("", "a painting", "a photo")  # prompts that no edit may change
 
 
@@ -106,17 +107,17 @@ def _as_they_are(prompts: Sequence[str]) -> list[Pair]:
     return [Pair(prompt, prompt) for prompt in prompts]
 
 
-def held_out(concepts: Names, request: Request) -> list[str]:
+def held_out(concepts: Names, request: Request, *, most: int = MEASURED) -> list[str]:
     """Prompts that name concepts, and that nothing is built from; of very many, some at random.
 
-    concepts: by kind, such as `request.wanted` or `request.retain`
+    concepts: by kind, such as `request.wanted` or `request.retain`; most: prompts, 1 or more
     """
     prompts: list[str] = []
     for kind, names in concepts.items():
         others = request.companions[OTHER[kind]]
         for name in names:
             prompts += prompts_for(name, kind, others[1::2] or others, frames=HELD_OUT_FRAMES)
-    some = sorted(Random(0).sample(range(len(prompts)), min(len(prompts), MEASURED)))
+    some = sorted(Random(0).sample(range(len(prompts)), min(len(prompts), most)))
     return [prompts[i] for i in some]
 
 

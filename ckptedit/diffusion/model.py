@@ -208,7 +208,11 @@ class Model:
         if self._text is not None:
             return self._text
         encoder = load_text_encoder(
-            self.checkpoint, self.family, tokenizer=self._tokenizer, clip_skip=self.clip_skip
+            self.checkpoint,
+            self.family,
+            tokenizer=self._tokenizer,
+            clip_skip=self.clip_skip,
+            streamed=None if self.device.type == "cpu" else False,
         )
         return encoder.to(self.device)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ckptedit.concepts.lexicon import Lexicon, lexicon_of
 from ckptedit.concepts.private import hide
-from ckptedit.concepts.prompts import held_out
+from ckptedit.concepts.prompts import FEW, MEASURED, held_out
 from ckptedit.concepts.request import Request, resolve
 from ckptedit.concepts.wish import Wish
 from ckptedit.diffusion import Model, choose_threads, open_model, threads
@@ -211,8 +211,9 @@ def _report(
 ) -> Erasure:
     request = job.request
     read = words.gathered if job.options.edited == "te" else words.prompts
+    most = FEW if job.model.text.large else MEASURED
     target, retain = (
-        read(held_out(names, request) or ["", "a photo"])
+        read(held_out(names, request, most=most) or ["", "a photo"])
         for names in (request.wanted, request.retain)
     )
     edits = job.weights.whole(solution.edits)

@@ -34,7 +34,7 @@ class Effect:
 
     drift:      ‖ΔW‖ / ‖W‖ over all edited weights
     target, retain: ‖ΔW e‖ / ‖W e‖ over all weights and tokens e of held-out prompts, root mean
-                square, with ‖W e‖² summed as ‖W Rᵀ‖², RᵀR the second moment of the tokens
+                square, with ‖W e‖² summed as ‖W Rᵀ‖², RᵀR the sum of e eᵀ
     protection: None if all directions are free
     """
 
@@ -58,8 +58,7 @@ def measure(
     directions: Q [d, k], orthonormal columns, that the edit was confined to; None if to none
     target, retain: [n, L, d], what the weights read of held-out prompts
     """
-    moments = {"target": second_moment(target), "retain": second_moment(retain)}
-    told = {"target": _root(target, moments["target"]), "retain": _root(retain, moments["retain"])}
+    told = {"target": _root(target), "retain": _root(retain)}
     reach = None if directions is None else directions.double().cpu()
     sums: defaultdict[str, float] = defaultdict(float)
     for name, change in edits.items():
@@ -71,7 +70,7 @@ def measure(
         sums["before"] += float(before.square().sum())
         for kind, rows in told.items():
             sums[f"{kind} moved"] += float((stored @ rows.T).square().sum())
-            sums[f"{kind} before"] += float((before @ rows.T).square().sum())
+            sums[f"{kind} before"] += float((before.float() @ rows.T.float()).square().sum())
         if reach is not None:
             sums["exact"] += float(exact.square().sum())
             sums["leak"] += _outside(exact, reach)
@@ -85,20 +84,17 @@ def measure(
         else Protection(
             leak=_ratio(sums["leak"], sums["exact"], of_nothing=0.0),
             stored=_ratio(sums["stored leak"], sums["stored"], of_nothing=0.0),
-            coverage=1 - _share(moments["retain"], reach),
-            room=_share(moments["target"], reach),
+            coverage=1 - _share(second_moment(retain), reach),
+            room=_share(second_moment(target), reach),
         ),
     )
 
 
-def _root(tokens: Tensor, moment: Tensor) -> Tensor:
-    """R [r, d] float64 with G = RᵀR: the tokens themselves, where they are fewer than d."""
-    rows = tokens.reshape(-1, tokens.shape[-1])
-    used = rows[rows.any(dim=1)].double().cpu()
-    if len(used) < len(moment):
-        return used / len(rows) ** 0.5
-    values, vectors = torch.linalg.eigh(moment)
-    return (vectors * values.clamp(min=0).sqrt()).T
+def _root(tokens: Tensor) -> Tensor:
+    """R [r, d] float64, RᵀR = Σ e eᵀ: the tokens themselves, or fewer rows where they are many."""
+    used = tokens.reshape(-1, tokens.shape[-1]).double().cpu()
+    used = used[used.any(dim=1)]
+    return torch.linalg.qr(used, mode="r").R if len(used) > used.shape[1] else used
 
 
 def _matrix(values: object, shape: tuple[int, ...]) -> Tensor:

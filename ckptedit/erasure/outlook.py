@@ -109,8 +109,10 @@ def _time_prompt(model: Model) -> float:
     if not model.text.spells:  # each prompt is read once, and kept
         told = list(model.text.stock([NEUTRAL_FRAME]))[:PROMPTS]
         return _seconds(model, lambda: model.text.encode(told)) / len(told)
-    some = ["a picture of something"] * PROMPTS
-    return min(_seconds(model, lambda: model.text.encode(some)) for _ in range(2)) / PROMPTS
+    large = model.text.large  # and timed once: each prompt takes a second of it
+    some = ["a picture of something"] * (PROMPTS // 2 if large else PROMPTS)
+    times = 1 if large else 2
+    return min(_seconds(model, lambda: model.text.encode(some)) for _ in range(times)) / len(some)
 
 
 def _time_unet(model: Model, names: list[str], batch: int) -> Costs:

@@ -3,9 +3,10 @@
 Imports torch, so it is not among the names that `ckptedit.families` re-exports.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from ckptedit.families.stored import Component, Source, sources
 from ckptedit.files import Checkpoint, escape, require_weights
 from ckptedit.files.bounded import read_json
 from ckptedit.files.torch_dtypes import from_raw
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 M = TypeVar("M", bound=Module)
 Width = Callable[[str, Tensor], torch.dtype]
@@ -43,6 +47,50 @@ def read_config(
     return read_json(path) | (own_config(checkpoint, component) if checkpoint else {})
 
 
+class Stored(Mapping[str, Tensor]):
+    """The parameters of a component as a checkpoint holds them, each read when it is asked for.
+
+    sources: where each is, by the module's name for it; shapes: what the module expects
+    width:   of a parameter, by its name and as it is stored
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        sources: Mapping[str, Source],
+        shapes: Mapping[str, torch.Size],
+        width: Width,
+    ) -> None:
+        self.checkpoint, self.sources, self.shapes, self.width = checkpoint, sources, shapes, width
+
+    @cached_property
+    def _room(self) -> "NDArray[np.uint8]":
+        """One buffer for all: one for each would leave holes as large between what is kept."""
+        names = (source.name for source in self.sources.values())
+        return np.empty(max(self.checkpoint[name].nbytes for name in names), np.uint8)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Raises BadCheckpoint for another shape, NaN and Inf."""
+        source = self.sources[name]
+        info = self.checkpoint[source.name]
+        room = self._room[: info.nbytes]
+        self.checkpoint.read_into(info.name, room)
+        stored = from_raw(room, info)
+        part = read(self.checkpoint, source, stored, self.shapes[name])
+        return part.to(self.width(name, stored), copy=True).contiguous()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def only(self, names: Collection[str], *, width: Width | None = None) -> "Stored":
+        """Some of them, in the same order. width: another one"""
+        kept = {name: source for name, source in self.sources.items() if name in names}
+        return Stored(self.checkpoint, kept, self.shapes, width or self.width)
+
+
 def load_component(
     checkpoint: Checkpoint,
     family: Family,
@@ -59,24 +107,30 @@ def load_component(
 
     Each parameter is read, turned to its width and kept: no second copy of the module is made.
     """
+    module, stored = unfilled(checkpoint, family, component, build=build, width=width)
+    module.load_state_dict(dict(stored), assign=True)
+    return module
+
+
+def unfilled(
+    checkpoint: Checkpoint,
+    family: Family,
+    component: Component,
+    *,
+    build: Callable[[dict[str, Any]], M],
+    width: Width = wide,
+) -> tuple[M, Stored]:
+    """As `load_component`, but the module has no weights yet; they are all there to be read."""
     require_weights(checkpoint)
     config = read_config(family, component)
     with torch.device("meta"):
         module = build(config)
     parameters = module.state_dict()
     found = sources(checkpoint, family, component, parameters=parameters, config=config)
-    # one buffer for all that is read: one for each would leave holes as large between what is kept
-    room = np.empty(max(checkpoint[source.name].nbytes for source in found.values()), np.uint8)
-    filled = {}
-    for name, parameter in parameters.items():
-        info = checkpoint[found[name].name]
-        checkpoint.read_into(info.name, room[: info.nbytes])
-        stored = from_raw(room[: info.nbytes], info)
-        part = read(checkpoint, found[name], stored, parameter.shape)
-        filled[name] = part.to(width(name, stored), copy=True).contiguous()
+    shapes = {name: parameter.shape for name, parameter in parameters.items()}
     _restore_position_ids(module)
-    module.load_state_dict(filled, assign=True)
-    return module.eval().requires_grad_(False)
+    stored = Stored(checkpoint, {name: found[name] for name in parameters}, shapes, width)
+    return module.eval().requires_grad_(False), stored
 
 
 def read(checkpoint: Checkpoint, source: Source, stored: Tensor, shape: torch.Size) -> Tensor:

@@ -1,6 +1,6 @@
 """Prompts to what a denoiser reads of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from torch.nn import Module
 from ckptedit.errors import BadCheckpoint, BadParam
 from ckptedit.families import Family
 from ckptedit.families.family import Reader
-from ckptedit.families.load import load_component
+from ckptedit.families.load import unfilled
+from ckptedit.families.streaming import stream
 from ckptedit.families.vocabulary import Vocabulary, find_vocabulary
 from ckptedit.files import Checkpoint
 from ckptedit.files.cache import digest
 from ckptedit.text.condition import Condition
 from ckptedit.text.tokenizer import load_tokenizer
-from ckptedit.text.tower import Read, Tower
+from ckptedit.text.tower import LAYERS, Read, Tower
 
 LARGE = 20_000_000  # parameters, of which mini has a tenth and CLIP-L six times as many
 BATCH = 64  # prompts per forward pass
@@ -92,12 +93,16 @@ class TextEncoder:
 
     def digest(self) -> str:
         """sha256 of the weights in float32, of what is read of them, and of the vocabulary. Hex."""
-        parts: list[str | NDArray[Any]] = [self.words_digest()]
+        return digest(self._facts())
+
+    def _facts(self) -> Iterator[str | NDArray[Any]]:
+        yield self.words_digest()
         for tower in self.towers:
-            parts += [f"{tower.layer} {tower.reader}"]
-            for name, tensor in sorted(tower.transformer.state_dict().items()):
-                parts += [name, tensor.float().cpu().numpy()]
-        return digest(parts)
+            yield f"{tower.layer} {tower.reader}"
+            weights = tower.weights
+            for name in sorted(weights):
+                yield name
+                yield weights[name].float().cpu().numpy()
 
     def words_digest(self) -> str:
         """sha256 of the tokens and their numbers. Hex."""
@@ -132,7 +137,7 @@ class TextEncoder:
     @property
     def large(self) -> bool:
         """Whether more threads than one are worth their while."""
-        return sum(each.numel() for each in self.transformer.parameters()) >= LARGE
+        return numbers(self.transformer) >= LARGE
 
     @property
     def device(self) -> torch.device:
@@ -141,7 +146,7 @@ class TextEncoder:
     def to(self, device: torch.device | str) -> "TextEncoder":
         """Moves the transformers; returns self."""
         for tower in self.towers:
-            tower.transformer.to(device)
+            tower.to(device)
         return self
 
     def tokens(self, text: str) -> list[int]:
@@ -261,17 +266,25 @@ class TextEncoder:
         return list(dict.fromkeys(found))
 
 
+def numbers(module: Module) -> int:
+    """How many its parameters are."""
+    return sum(each.numel() for each in module.parameters())
+
+
 def load_text_encoder(
     checkpoint: Checkpoint,
     family: Family,
     *,
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
+    streamed: bool | None = None,
 ) -> TextEncoder:
     """Loads a checkpoint's text encoders on the CPU, strictly.
 
     tokenizer: a folder or file; default: what `find_vocabulary` finds
     clip_skip: which layer is read, counted from the last, which is 1; default: the family's
+    streamed:  whether layers are read from the file each time that they run, instead of being held;
+               such encoders stay on the CPU. Default: of those of LARGE parameters or more
     """
     if not family.readers:
         raise BadCheckpoint(
@@ -279,20 +292,19 @@ def load_text_encoder(
         )
     vocabulary = find_vocabulary(checkpoint, family, tokenizer)
     loaded = load_tokenizer(vocabulary.where)
-    towers = [
-        Tower(
-            load_component(checkpoint, family, reader.component, build=_builder(reader)),
-            reader,
-            clip_skip,
-        )
-        for reader in family.readers
-    ]
+    towers = [_tower(checkpoint, family, reader, clip_skip, streamed) for reader in family.readers]
     encoder = TextEncoder(loaded, *towers, empty_reads=family.empty_reads)
     encoder.vocabulary = vocabulary
     return encoder
 
 
-def _builder(reader: Reader) -> Any:
+def _tower(
+    checkpoint: Checkpoint,
+    family: Family,
+    reader: Reader,
+    skip: int | None,
+    streamed: bool | None,
+) -> Tower:
     def build(config: dict[str, Any]) -> Module:
         from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -300,7 +312,14 @@ def _builder(reader: Reader) -> Any:
         module: Module = kind(CLIPTextConfig(**config))
         return module
 
-    return build
+    module, stored = unfilled(checkpoint, family, reader.component, build=build)
+    if streamed is None:
+        streamed = numbers(module) >= LARGE
+    if not streamed:
+        module.load_state_dict(dict(stored), assign=True)
+        return Tower(module, reader, skip)
+    stream(module, stored, LAYERS)
+    return Tower(module, reader, skip, stored=stored)
 
 
 def _shown(text: str) -> str:

@@ -5,7 +5,7 @@ norm, SD2 the one before under the norm, SDXL the one before of two encoders wit
 projected end of the second. "Clip skip" counts the layers as A1111 does: 1 is the last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,14 +40,21 @@ class Read:
 class Tower:
     """transformer: CLIPTextModel, or CLIPTextModelWithProjection if its pooled vector is read.
 
-    skip: the layer to read, counted from the last one of the model as it was trained, which is 1
+    skip:    the layer to read, counted from the last one of the model as it was trained, which is 1
+    stored:  all of its weights, if it does not hold them itself (`families/streaming.py`)
     """
 
     def __init__(
-        self, transformer: Module, reader: Reader = USUAL, skip: int | None = None
+        self,
+        transformer: Module,
+        reader: Reader = USUAL,
+        skip: int | None = None,
+        *,
+        stored: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Raises BadParam if there is no such layer."""
         self.transformer, self.reader = transformer, reader
+        self._stored = stored
         self.layer = reader.layer if skip is None else skip
         self.layers: Any = _part(transformer, LAYERS)
         self.norm: Any = _part(transformer, NORM)
@@ -63,6 +70,16 @@ class Tower:
     def width(self) -> int:
         width: int = self.config.hidden_size
         return width
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """All of the transformer's, as it names them."""
+        return self.transformer.state_dict() if self._stored is None else self._stored
+
+    def to(self, device: torch.device | str) -> None:
+        """Moves the transformer. One that does not hold its weights stays on the CPU."""
+        if self._stored is None:
+            self.transformer.to(device)
 
     def __call__(self, ids: Tensor) -> Read:
         """ids: [n, L] token numbers"""

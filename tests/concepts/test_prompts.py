@@ -135,3 +135,4 @@ def test_of_very_many_held_out_prompts_some_of_most_names_are_measured_on() -> N
     assert prompts == held_out(many, asked)
     named = {name for name in many["style"] if any(is_named(name, each) for each in prompts)}
     assert len(named) > 30
+    assert len(held_out(many, asked, most=5)) == 5

@@ -55,6 +55,21 @@ def test_figures_worked_by_hand(tmp_path):
     assert across.protection is not None and across.protection.leak == pytest.approx(1)
 
 
+def test_figures_of_more_tokens_than_they_are_wide_are_those_of_each(tmp_path):
+    random = np.random.default_rng(0)
+    weight, change = (random.standard_normal((3, 4)).astype(np.float32) for _ in range(2))
+    path = tmp_path / "w.safetensors"
+    write(path, [Spec("w", "F32", (3, 4))], [weight], {})
+    tokens = torch.tensor(random.standard_normal((2, 9, 4)), dtype=torch.float32)
+    tokens[:, 5:] = 0  # where no text encoder fills up
+    found = measure(
+        Checkpoint(path), {"w": Dense(change)}, None, target=tokens, retain=tokens[:1, :2]
+    )
+    for figure, rows in ((found.target, tokens[:, :5]), (found.retain, tokens[:1, :2])):
+        e = rows.reshape(-1, 4).double().numpy().T
+        assert figure == pytest.approx(np.linalg.norm(change @ e) / np.linalg.norm(weight @ e))
+
+
 def test_drift_and_stored_leak_are_of_what_is_stored(tmp_path):
     """Beside 1, halves that float16 keeps are 4.9e-4 apart; what is less is rounded away."""
     path = tmp_path / "one.safetensors"
