@@ -328,15 +328,8 @@ MUTANTS = (
     Mutant(
         "a streamed layer is filled with another's weights",
         "families/streaming.py",
-        'if name.startswith(f"{place}.")})',
-        'if name.startswith(f"{place[:-1]}0.")})',
-        STREAMING,
-    ),
-    Mutant(
-        "a streamed layer is kept",
-        "families/streaming.py",
-        'layer.to("meta")',
-        "pass",
+        'partial(_fill, own, f"{place}.")',
+        'partial(_fill, own, f"{place[:-1]}0.")',
         STREAMING,
     ),
     Mutant(

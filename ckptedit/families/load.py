@@ -71,13 +71,21 @@ class Stored(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         """Raises BadCheckpoint for another shape, NaN and Inf."""
+        stored, part = self._read(name)
+        return part.to(self.width(name, stored), copy=True).contiguous()
+
+    def read_into(self, name: str, out: Tensor) -> None:
+        """Fills a tensor of its shape, of any dtype, with one of them; raises the same."""
+        out.copy_(self._read(name)[1])
+
+    def _read(self, name: str) -> tuple[Tensor, Tensor]:
+        """The tensor as it is stored, and the parameter; both are gone when the next is read."""
         source = self.sources[name]
         info = self.checkpoint[source.name]
         room = self._room[: info.nbytes]
         self.checkpoint.read_into(info.name, room)
         stored = from_raw(room, info)
-        part = read(self.checkpoint, source, stored, self.shapes[name])
-        return part.to(self.width(name, stored), copy=True).contiguous()
+        return stored, read(self.checkpoint, source, stored, self.shapes[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.sources)
