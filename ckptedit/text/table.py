@@ -32,7 +32,7 @@ class PromptTable(TextEncoder):
     key:   tells this source from others, for what is kept on disk
     """
 
-    spells = False
+    spells = large = False
 
     def __init__(
         self,
