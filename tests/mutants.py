@@ -43,6 +43,10 @@ VOCABULARY = "tests/subspaces/test_vocabulary.py"
 SUITE = "tests/evaluation/test_suite.py"
 INTERVALS = "tests/evaluation/test_intervals.py"
 PARTS = "tests/evaluation/test_parts.py"
+FIDELITY = "tests/evaluation/test_fidelity.py"
+MATCHED = "tests/evaluation/test_matched.py"
+TOWERS = "tests/evaluation/test_towers.py"
+VIT = "tests/evaluation/test_vit.py"
 KINDS = "tests/deltas/kinds/test_by_hand.py"
 PACKED = "tests/deltas/test_packings.py"
 PARTIAL = "tests/deltas/test_partial_checkpoints.py"
@@ -625,6 +629,62 @@ MUTANTS = (
         "if unknown and limit > 0:",
         "if False:",
         PARTS,
+    ),
+    Mutant(
+        "KID counts each picture beside itself",
+        "evaluation/fidelity.py",
+        "(kernel.sum() - np.trace(kernel)) / (n * (n - 1))",
+        "kernel.sum() / (n * n)",
+        FIDELITY,
+    ),
+    Mutant(
+        "FID leaves out what the covariances share",
+        "evaluation/fidelity.py",
+        "- 2 * np.sqrt(both.clip(0)).sum()",
+        "- np.sqrt(both.clip(0)).sum()",
+        FIDELITY,
+    ),
+    Mutant(
+        "methods are compared beyond what they reach",
+        "evaluation/matched.py",
+        "level = min(line[-1][0] for line in lines.values())",
+        "level = max(line[-1][0] for line in lines.values())",
+        MATCHED,
+    ),
+    Mutant(
+        "what comes back counts as progress",
+        "evaluation/matched.py",
+        "after[name] - before[name]",
+        "before[name] - after[name]",
+        MATCHED,
+    ),
+    Mutant(
+        "pictures of a CLIP score are not centred as CLIP has them",
+        "evaluation/clip_folder.py",
+        "return (values - mean) / deviation",
+        "return values / deviation",
+        TOWERS,
+    ),
+    Mutant(
+        "a classifier's own order of classes is ignored",
+        "evaluation/classifiers.py",
+        "found[kind] = read.order[torch.cat(seen).numpy()]",
+        "found[kind] = torch.cat(seen).numpy()",
+        VIT,
+    ),
+    Mutant(
+        "a classifier sees pictures from 0 to 1",
+        "evaluation/vit.py",
+        "permute(0, 3, 1, 2).float() / 127.5 - 1",
+        "permute(0, 3, 1, 2).float() / 255",
+        VIT,
+    ),
+    Mutant(
+        "published prompts get our articles",
+        "evaluation/suite.py",
+        "if self.frame in HELD_OUT_FRAMES:",
+        "if True:",
+        SUITE,
     ),
     Mutant(
         "all seeds of a picture have one noise",

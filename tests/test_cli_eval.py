@@ -4,9 +4,13 @@ One small evaluation of a model with random weights, drawn once for all.
 """
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
+from evaluation.test_vit import saved
+from PIL import Image
 from refusal import refused
 from tiny_model import random_mini
 from typer.testing import CliRunner, Result
@@ -79,6 +83,50 @@ def test_options_without_an_effect_are_refused(base: Path, tmp_path: Path) -> No
     refused(run(base, "--suite", "nonsense"), "there are: canvas")
     refused(run(base, "--erased", "set:nonsense"), "has no list")
     assert not part.exists()
+
+
+def test_pictures_are_compared_and_judged_by_what_is_given(
+    base: Path, report: dict, tmp_path: Path
+) -> None:
+    """KID of a checkpoint to itself and to a folder, zero-shot classes, a detector."""
+    assert report["fidelity"]["against"]["n"] == [48, 48] and report["fidelity"]["pictures"] is None
+    (tmp_path / "theirs").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (64, 64), "red" if name == "a.png" else "blue").save(
+            tmp_path / "theirs" / name
+        )
+    program = "import json, os, sys; print(json.dumps([0.5] * len(os.listdir(sys.argv[1]))))"
+    detector = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} {{folder}}"
+    few = ["--erased", "Neon", "--retain", "Monet", "--retain", "Cat", "--steps", "1"]
+    eyes = ("--judge", "clip", "--detector", detector, "--pictures", tmp_path / "theirs")
+    for i in (1, 2):
+        file = tmp_path / f"{i}.json"
+        done = run(base, *few, *eyes, "--shard", f"{i}/2", "-o", file, "-q")
+        assert done.exit_code == 0, done.stderr
+    found = json.loads(run("--merge", tmp_path / "1.json", tmp_path / "2.json", "--json").stdout)
+    assert found["detector_erased"] == found["detector_retained"] == 0.5
+    assert found["fidelity"]["features"] == "mini's image tower"
+    assert found["fidelity"]["pictures"]["n"] == [1, 2] and found["n"] == 2
+    assert found["ua"] in (0, 1) and found["clip_erased"] is not None
+
+
+def test_unlearncanvas_is_drawn_by_its_prompts_and_judged_by_files(
+    base: Path, tmp_path: Path
+) -> None:
+    style = saved(tmp_path / "style.safetensors", 51)
+    unlearn = ["--suite", "unlearncanvas", "--erased", "set:unlearn-styles/2", "--steps", "1"]
+    few = [*unlearn, "--retain", "Rust", "--retain", "Cat", "--seeds", "1"]
+    done = run(base, *few, "--classifier", style, "--json", "-q")
+    assert done.exit_code == 0, done.stderr
+    report = json.loads(done.stdout)
+    roles = {row["concept"]: row["role"] for row in report["per_concept"]}
+    assert roles == {"Abstractionism": "erased", "Byzantine": "erased", "Rust": "unseen"}
+    assert report["ra_c"] is None and report["clip_erased"] is None  # nobody looked for objects
+    refused(run(base, *few), "--classifier FILE")
+    refused(run(base, *few, "--judge", "canvas"), "knows mini's world")
+    refused(run(base, *few, "--judge", "canvas", "--classifier", style), "leave one out")
+    failed = run(base, *few, "--classifier", style, "--min-ra", "0", "--min-ua", "1", "-q")
+    assert failed.exit_code == (0 if report["ua"] == 1 else 1)
 
 
 def test_the_table_shows_every_figure_with_its_interval(base: Path) -> None:

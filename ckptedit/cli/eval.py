@@ -48,10 +48,37 @@ def eval(
         ),
     ] = None,
     suite: Annotated[
-        str | None, Option(metavar="NAME", help="What is drawn; default: its family's.")
+        str | None,
+        Option(metavar="NAME", help="What is drawn: canvas, unlearncanvas; default: its family's."),
     ] = None,
     judge: Annotated[
-        str | None, Option(metavar="NAME", help="Who says what it shows; default: the suite's.")
+        str | None,
+        Option(
+            metavar="NAME",
+            help="Who says what it shows: canvas, vit, clip; default: by what is given.",
+        ),
+    ] = None,
+    classifier: Annotated[
+        list[Path] | None,
+        Option(
+            metavar="FILE",
+            help="Of the judge vit, for styles or objects; repeatable; default: none.",
+        ),
+    ] = None,
+    clip: Annotated[
+        Path | None,
+        Option(metavar="DIR", help="A CLIP model, for scores and the judge clip; default: none."),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        Option(
+            metavar="CMD",
+            help="Program that scores the PNGs in {folder}, as JSON; default: none.",
+        ),
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        Option(metavar="DIR", help="Pictures to compare with, by KID and FID; default: none."),
     ] = None,
     seeds: Annotated[
         int | None,
@@ -124,6 +151,7 @@ def eval(
     drawing = {
         "erased": erased, "retain": retain, "suite": suite, "judge": judge, "seeds": seeds,
         "companions": companions, "steps": steps, "against": against, "clip_skip": clip_skip,
+        "classifier": classifier, "clip": clip, "detector": detector, "pictures": pictures,
     }  # fmt: skip
     asked = {**drawing, "tokenizer": tokenizer, "output": output, "shard": shard}
     judged = {"min_ua": min_ua, "min_ra": min_ra, "json": json or None}
@@ -167,9 +195,10 @@ def draw(
 
     with progress(quiet) as track:
         track.begin(LOADING)
-        from ckptedit.evaluation.evaluate import prepare
+        from ckptedit.evaluation.evaluate import given_by, prepare
 
-        part = prepare(opened, **options).part(shard, track)
+        given = given_by(*(options.pop(name) for name in ("classifier", "clip", "detector")))
+        part = prepare(opened, given=given, **options).part(shard, track)
     return replace(part, tokenizer=as_fact(words))
 
 

@@ -1,12 +1,13 @@
 """What `eval` prints for people: the figures with their intervals, then a line per concept."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from ckptedit.evaluation.fidelity import Fidelity
     from ckptedit.evaluation.score import Scores
 
 SAYS = {
@@ -38,6 +39,8 @@ def tables(scores: "Scores", name: str) -> "Iterable[RenderableType]":
         ends = span(figure, scores.intervals.get(figure))
         figures.add_row(label, number(figure, value).rjust(6), ends, says, *moved(scores, figure))
     yield figures
+    if scores.fidelity is not None:
+        yield from map(Text, distances(scores.fidelity))
     table = Table(box=None, pad_edge=False)
     for column in ("concept", "kind", "role", "seen", "", "n"):
         table.add_column(column, justify="right" if column in ("seen", "n") else "left")
@@ -46,6 +49,16 @@ def tables(scores: "Scores", name: str) -> "Iterable[RenderableType]":
         seen, ends = number("ua", row.accuracy), span("ua", row.interval)
         table.add_row(escape(row.concept), row.kind, row.role, seen, ends, str(row.n))
     yield table
+
+
+def distances(fidelity: "Fidelity") -> Iterator[str]:
+    """KID and FID, a line each; "too few" where a set is smaller than they need."""
+    of = {"the other checkpoint's": fidelity.against, "those in the folder": fidelity.pictures}
+    for name, found in of.items():
+        if found is not None:
+            kid, fid = ("too few" if x is None else f"{x:.4g}" for x in (found.kid, found.fid))
+            n = f"{found.n[0]} and {found.n[1]} pictures"
+            yield f"KID {kid}, FID {fid} from {name}, by {fidelity.features} ({n})"
 
 
 def moved(scores: "Scores", figure: str) -> list[str]:

@@ -15,14 +15,17 @@ from ckptedit.errors import BadParam
 from ckptedit.evaluation.drawing import answers
 from ckptedit.evaluation.eye import NOBODY, Answers, Eye, Given
 from ckptedit.evaluation.eyes import eyes_for
+from ckptedit.evaluation.fidelity import packed
 from ckptedit.evaluation.parts import Columns, Part, merged
+from ckptedit.evaluation.reference import read_features, require_comparable
 from ckptedit.evaluation.score import Scores
 from ckptedit.evaluation.shard import Shard
 from ckptedit.evaluation.suite import Suite, World, plan
+from ckptedit.evaluation.towers import Towers
 from ckptedit.evaluation.world import world_for
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint
-from ckptedit.files.cache import uncached
+from ckptedit.files.cache import digest, uncached
 from ckptedit.progress import Track, silent
 
 
@@ -34,8 +37,10 @@ class Evaluation:
     suite: Suite
     shown: frozenset[str]  # retained concepts that a guard was told of, in normal form
     eyes: tuple[Eye, ...]
+    towers: Towers | None  # one of the eyes, whose features are compared
     model: Model
     other: Model | None
+    pictures: Path | None  # a folder of others' pictures
     steps: int
     cache: bool
 
@@ -44,7 +49,18 @@ class Evaluation:
         with nullcontext() if self.cache else uncached():
             seen = self._seen(self.model, shard, track)
             against = None if self.other is None else self._seen(self.other, shard, track)
-        return Part(self._asked(), shard, seen, against)
+            reference = self._reference(track)
+        return Part(self._asked(reference), shard, seen, against, reference)
+
+    @property
+    def compares(self) -> bool:
+        """Whether pictures are compared with others, by their features."""
+        return self.towers is not None and (self.other is not None or self.pictures is not None)
+
+    def _reference(self, track: Track) -> list[str] | None:
+        if self.towers is None or self.pictures is None:
+            return None
+        return read_features(self.pictures, self.towers, self.model.device, track)
 
     def _seen(self, model: Model, shard: Shard, track: Track) -> Columns:
         with threads(choose_threads(model.parameters)):
@@ -62,8 +78,12 @@ class Evaluation:
     def _named(self, found: Answers) -> dict[str, list[Any]]:
         """Columns as they are in a part: classes by their names, None for what has none."""
         names = {"style": self.world.styles, "object": self.world.objects}
-        columns = {}
+        columns: dict[str, list[Any]] = {}
         for column, values in found.items():
+            if column == "features":
+                if self.compares:
+                    columns[column] = packed(values)
+                continue
             known = names.get(column)
             columns[column] = [
                 value if known is None else known[value] if value >= 0 else None
@@ -71,7 +91,7 @@ class Evaluation:
             ]
         return columns
 
-    def _asked(self) -> dict[str, Any]:
+    def _asked(self, reference: list[str] | None) -> dict[str, Any]:
         other = None if self.other is None else self.other.checkpoint.data_sha256()
         return {
             "suite": self.world.name,
@@ -82,6 +102,8 @@ class Evaluation:
             "eyes": [f"{type(eye).__name__} {eye.key}" for eye in self.eyes],
             "weights": self.model.checkpoint.data_sha256(),
             "against": other,
+            "features": self.towers.name if self.towers and self.compares else None,
+            "pictures": None if reference is None else digest(reference),
         }
 
 
@@ -97,6 +119,7 @@ def prepare(
     judge: str | None = None,
     given: Given = NOBODY,
     against: Checkpoint | str | Path | None = None,
+    pictures: str | Path | None = None,
     device: str = "auto",
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
@@ -108,7 +131,10 @@ def prepare(
     """
     opened, other = _opened(checkpoint), None if against is None else _opened(against)
     world = world_for(opened, suite)
-    eyes = tuple(eyes_for(world, judge, given))
+    eyes, towers = eyes_for(world, judge, given)
+    folder = None if pictures is None else Path(pictures)
+    if folder is not None:
+        require_comparable(folder, towers)
     told = [str(word) for line in opened.ledger for word in line.get("retain", [])]
     known = [*world.styles, *world.objects]
     shown = {normal(name) for name in known for text in told if stands_for(text, name)}
@@ -134,9 +160,11 @@ def prepare(
         world,
         planned,
         frozenset(shown),
-        eyes,
+        tuple(eyes),
+        towers,
         open_model(opened, **how),
         None if other is None else open_model(other, **how),
+        folder,
         world.steps if steps is None else steps,
         cache,
     )
@@ -152,7 +180,11 @@ def evaluate(
     steps: int | None = None,
     suite: str | None = None,
     judge: str | None = None,
+    classifier: Sequence[str | Path] = (),
+    clip: str | Path | None = None,
+    detector: str | None = None,
     against: Checkpoint | str | Path | None = None,
+    pictures: str | Path | None = None,
     device: str = "auto",
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
@@ -165,9 +197,13 @@ def evaluate(
              "set:NAME" is a list that the suite has
     seeds:   pictures of each combination; companions: objects that a style is drawn with, and the
              reverse; steps: of the solver; default: the suite's (canvas: 1, 10, 16)
-    suite:   default: that of the family's world
-    judge:   a name of JUDGES; default: the suite's
+    suite:   a name of SUITES; default: that of the family's world
+    judge:   a name of JUDGES; default: vit for classifiers, else the suite's, else clip for a CLIP
+    classifier: files of vision transformers, safetensors or pickles of tensors alone
+    clip:    the folder of a CLIP model, in transformers' layout
+    detector: a command with {folder} in it, which prints a score for each picture there, as JSON
     against: another checkpoint, drawn from the same noise, for paired differences
+    pictures: a folder of pictures that others made, for KID and FID
     cache:   whether what was drawn before is taken from disk, and kept there
     tokenizer, clip_skip: as in `open_model`
     Raises BadParam if no judge knows the world of this family's pictures.
@@ -181,13 +217,22 @@ def evaluate(
         steps=steps,
         suite=suite,
         judge=judge,
+        given=given_by(classifier, clip, detector),
         against=against,
+        pictures=pictures,
         device=device,
         tokenizer=tokenizer,
         clip_skip=clip_skip,
         cache=cache,
     )
     return merged([planned.part(track=track)])
+
+
+def given_by(
+    classifier: Sequence[str | Path] | None, clip: str | Path | None, detector: str | None
+) -> Given:
+    files = tuple(Path(path) for path in classifier or ())
+    return Given(files, None if clip is None else Path(clip), detector)
 
 
 def _opened(checkpoint: Checkpoint | str | Path) -> Checkpoint:

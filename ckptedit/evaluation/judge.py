@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ckptedit.diffusion import Model
+from ckptedit.errors import BadParam
 from ckptedit.evaluation.eye import Answers, Given
 from ckptedit.evaluation.suite import Cell, World
 from ckptedit.files import Checkpoint
@@ -72,8 +73,12 @@ class CanvasJudge:
         return styles, [self.objects[at] for at in seen["object"]]
 
 
-def canvas_judge(world: World, given: Given) -> CanvasJudge:
-    return CanvasJudge()
+def canvas_judge(world: World, given: Given, towers: object) -> CanvasJudge:
+    """Raises BadParam for another suite: it knows the canvas alone."""
+    judge = CanvasJudge()
+    if (*judge.styles, *judge.objects) != (*world.styles, *world.objects):
+        raise BadParam(f"the judge canvas knows mini's world, not that of the suite {world.name}")
+    return judge
 
 
 def load_judge(judge: Judge, state: dict[str, Tensor]) -> Judge:

@@ -6,12 +6,13 @@ parts of one evaluation give exactly what it gives in one run, without any other
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ckptedit.errors import BadCheckpoint, BadParam, CkptError
-from ckptedit.evaluation.score import Drawn, Scores, score
+from ckptedit.evaluation.fidelity import Fidelity, distance
+from ckptedit.evaluation.score import Drawn, Scores, names_erased, score
 from ckptedit.evaluation.shard import Shard, of_shard
 from ckptedit.evaluation.suite import Suite
 from ckptedit.files import escape
@@ -19,7 +20,7 @@ from ckptedit.files.bounded import read_json
 
 FORM = "ckptedit eval part 1"
 MAX_BYTES = 1 << 28  # of a part
-COLUMNS = ("style", "object", "fit", "detector")  # of answers, as `Drawn` has them
+COLUMNS = ("style", "object", "fit", "detector", "features")  # of answers, as `Drawn` has them
 
 Columns = Mapping[str, list[Any]]  # one row for each cell of the shard
 
@@ -30,6 +31,7 @@ class Part:
 
     asked: what makes two parts of one evaluation: the suite, the weights' digests, the eyes' keys
     seen, against: columns of answers about the checkpoint, and about the other one
+    reference: packed features of a folder's pictures, if the evaluation has one
     tokenizer: what its prompts were read with, for people
     """
 
@@ -37,6 +39,7 @@ class Part:
     shard: Shard
     seen: Columns
     against: Columns | None = None
+    reference: list[str] | None = None
     tokenizer: dict[str, Any] | None = None
 
     def as_json(self) -> str:
@@ -80,7 +83,22 @@ def merged(parts: Sequence[Part]) -> Scores:
         raise BadParam(f"need each of the {total} shards once, got {named}")
     suite, shown = suite_of(parts[0].asked), set(parts[0].asked["shown"])
     drawn, others = _drawn(parts, suite), _drawn(parts, suite, against=True)
-    return score(drawn, suite, shown, others or None)
+    scores = score(drawn, suite, shown, others or None)
+    return replace(scores, fidelity=_fidelity(parts[0], suite, drawn, others))
+
+
+def _fidelity(
+    part: Part, suite: Suite, drawn: Sequence[Drawn], others: Sequence[Drawn]
+) -> Fidelity | None:
+    """Of the pictures that name nothing erased; None where nobody compared any."""
+    name = part.asked.get("features")
+    if name is None:
+        return None
+    mine, theirs = (
+        [d.features for d in of if d.features is not None and not names_erased(d.cell, suite)]
+        for of in (drawn, others)
+    )
+    return Fidelity(name, distance(mine, theirs), distance(mine, part.reference or []))
 
 
 def suite_of(asked: Mapping[str, Any]) -> Suite:

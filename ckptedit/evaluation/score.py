@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ckptedit.concepts.names import normal
 from ckptedit.concepts.templates import OTHER
+from ckptedit.evaluation.fidelity import Fidelity
 from ckptedit.evaluation.intervals import FEW, Interval, interval
 from ckptedit.evaluation.suite import Cell, Suite
 
@@ -47,6 +49,7 @@ class Scores:
           names an erased concept, and where it does not; detector_...: the same of its scores
     intervals: figure -> the lower and upper end of 95 %; resampled: the unit that was drawn again
     against: figures of the other checkpoint; differences: this one's less those
+    fidelity: KID and FID of the pictures that name nothing erased
     As in UnlearnCanvas (Zhang et al., 2024, https://arxiv.org/abs/2402.11846).
     """
 
@@ -65,6 +68,7 @@ class Scores:
     resampled: dict[str, str] = field(default_factory=dict)
     against: dict[str, float | None] | None = None
     differences: dict[str, Difference] | None = None
+    fidelity: Fidelity | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Drawn:
     object: str | None
     fit: float | None = None  # cosine
     detector: float | None = None
+    features: str | None = None  # as `fidelity.packed` has them
 
     def shows(self, kind: str) -> float | None:
         seen = getattr(self, kind)
@@ -131,7 +136,7 @@ def score(
     against: the same cells, drawn by another checkpoint
     """
     rows = rows_of(drawn, suite, shown)
-    means = {name: rows[name].mean for name in FIGURES}
+    means: dict[str, Any] = {name: rows[name].mean for name in FIGURES}
     found = {name: rows[name].interval() for name in FIGURES}
     intervals = {name: ends for name, ends in found.items() if ends is not None}
     others = differences = None
@@ -222,11 +227,15 @@ def _cross(drawn: Sequence[Drawn], suite: Suite, edited: Sequence[str]) -> list[
     return groups
 
 
+def names_erased(cell: Cell, suite: Suite) -> bool:
+    return cell.style in suite.erased or cell.object in suite.erased
+
+
 def _by_prompt(drawn: Sequence[Drawn], suite: Suite, column: str) -> dict[bool, Rows]:
     """Values prompt by prompt: of prompts that name something erased (True), and of the rest."""
     groups: dict[bool, dict[str, list[float]]] = {True: {}, False: {}}
     for d in drawn:
-        named = d.cell.style in suite.erased or d.cell.object in suite.erased
+        named = names_erased(d.cell, suite)
         if (value := getattr(d, column)) is not None:
             groups[named].setdefault(d.cell.prompt, []).append(value)
     return {

@@ -66,7 +66,10 @@ class Cell:
 
     @property
     def prompt(self) -> str:
-        return fill(self.frame, style=self.style, object=self.object)
+        """The frame with both names in it; one that others published is taken to the letter."""
+        if self.frame in HELD_OUT_FRAMES:
+            return fill(self.frame, style=self.style, object=self.object)
+        return self.frame.format(style=self.style, object=self.object)
 
     @property
     def key(self) -> tuple[str, str, int]:

@@ -1,8 +1,8 @@
 """Tensors out of a pickle that `torch.save` wrote: `.pt`, `.bin`, `.pth`, `.ckpt`.
 
 A pickle is a program. Nothing of it is run here: torch's reader for weights alone knows tensors,
-numbers, texts and tables, and refuses a file that asks for anything else. Only `import` reads such
-files, and it is all that reads them.
+numbers, texts and tables, and refuses a file that asks for anything else. `import` reads edits from
+such files, and `eval` classifiers; it is all that reads them.
 """
 
 import re

@@ -3,6 +3,7 @@
 import pytest
 
 from ckptedit.errors import BadParam
+from ckptedit.evaluation import SUITES
 from ckptedit.evaluation.score import Drawn, score
 from ckptedit.evaluation.suite import Cell, Suite, plan
 
@@ -73,3 +74,32 @@ def test_every_picture_has_noise_of_its_own_and_the_same_on_every_checkpoint():
     cells = Suite(("Monet",), STYLES, OBJECTS, 3).cells()
     assert len({cell.key for cell in cells}) == len(cells) == 18
     assert Suite(("Neon",), STYLES, OBJECTS, 3).cells() == cells
+
+
+def test_unlearncanvas_is_as_published():
+    world = SUITES["unlearncanvas"]()
+    assert (len(world.styles), len(world.objects)) == (51, 20)
+    assert world.styles.index("Seed_Images") == 38  # in its place in the alphabet
+    assert list(world.styles) == sorted(world.styles) and list(world.objects) == sorted(
+        world.objects
+    )
+    sets = {name: len(names) for name, names in world.sets.items()}
+    assert sets == {"unlearn-styles": 12, "retain-styles": 12, "unlearn-objects": 12,
+                    "retain-objects": 8}  # fmt: skip
+    gone = world.named(["set:unlearn-objects/2", "Rust"])
+    assert gone == ["Bears", "Birds", "Rust"]
+    cells = plan(
+        ["bear", "van gogh"], [], world.styles, world.objects,
+        companions=8, seeds=7, frame=world.frame, published=world.published,
+    ).cells()  # fmt: skip
+    assert {cell.seed for cell in cells} == {188, 288, 588, 688, 888, 0, 1}
+    prompts = {cell.prompt for cell in cells}
+    assert "A Architectures image in Van_Gogh style" in prompts  # to the letter
+    with pytest.raises(BadParam, match="has no list 'set:none'; there are: set:unlearn-styles"):
+        world.named(["set:none"])
+
+
+def test_the_lists_that_were_published_are_apart():
+    sets = SUITES["unlearncanvas"]().sets
+    for kind in ("styles", "objects"):
+        assert not set(sets[f"unlearn-{kind}"]) & set(sets[f"retain-{kind}"])
