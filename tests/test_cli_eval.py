@@ -89,7 +89,9 @@ def test_pictures_are_compared_and_judged_by_what_is_given(
     base: Path, report: dict, tmp_path: Path
 ) -> None:
     """KID of a checkpoint to itself and to a folder, zero-shot classes, a detector."""
-    assert report["fidelity"]["against"]["n"] == [48, 48] and report["fidelity"]["pictures"] is None
+    assert (
+        report["fidelity"]["against"]["n"] == [48, 48] and report["fidelity"]["reference"] is None
+    )
     (tmp_path / "theirs").mkdir()
     for name in ("a.png", "b.png"):
         Image.new("RGB", (64, 64), "red" if name == "a.png" else "blue").save(
@@ -98,7 +100,7 @@ def test_pictures_are_compared_and_judged_by_what_is_given(
     program = "import json, os, sys; print(json.dumps([0.5] * len(os.listdir(sys.argv[1]))))"
     detector = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} {{folder}}"
     few = ["--erased", "Neon", "--retain", "Monet", "--retain", "Cat", "--steps", "1"]
-    eyes = ("--judge", "clip", "--detector", detector, "--pictures", tmp_path / "theirs")
+    eyes = ("--judge", "clip", "--detector", detector, "--reference", tmp_path / "theirs")
     for i in (1, 2):
         file = tmp_path / f"{i}.json"
         done = run(base, *few, *eyes, "--shard", f"{i}/2", "-o", file, "-q")
@@ -106,7 +108,7 @@ def test_pictures_are_compared_and_judged_by_what_is_given(
     found = json.loads(run("--merge", tmp_path / "1.json", tmp_path / "2.json", "--json").stdout)
     assert found["detector_erased"] == found["detector_retained"] == 0.5
     assert found["fidelity"]["features"] == "mini's image tower"
-    assert found["fidelity"]["pictures"]["n"] == [1, 2] and found["n"] == 2
+    assert found["fidelity"]["reference"]["n"] == [1, 2] and found["n"] == 2
     assert found["ua"] in (0, 1) and found["clip_erased"] is not None
 
 

@@ -15,6 +15,7 @@ GROUP = typer.main.get_command(app)
 OF_ITS_OWN = {
     "--against",  # a checkpoint, or a subspace
     "--all",  # that moved, or that there is
+    "--clip",  # the norm of a gradient, or a model
     "--concept",  # to work on, or to ask a ledger for
     "--help",
     "--anchor",  # to be drawn from now on, or as a ledger says

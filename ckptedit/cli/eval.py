@@ -76,7 +76,7 @@ def eval(
             help="Program that scores the PNGs in {folder}, as JSON; default: none.",
         ),
     ] = None,
-    pictures: Annotated[
+    reference: Annotated[
         Path | None,
         Option(metavar="DIR", help="Pictures to compare with, by KID and FID; default: none."),
     ] = None,
@@ -151,7 +151,7 @@ def eval(
     drawing = {
         "erased": erased, "retain": retain, "suite": suite, "judge": judge, "seeds": seeds,
         "companions": companions, "steps": steps, "against": against, "clip_skip": clip_skip,
-        "classifier": classifier, "clip": clip, "detector": detector, "pictures": pictures,
+        "classifier": classifier, "clip": clip, "detector": detector, "reference": reference,
     }  # fmt: skip
     asked = {**drawing, "tokenizer": tokenizer, "output": output, "shard": shard}
     judged = {"min_ua": min_ua, "min_ra": min_ra, "json": json or None}

@@ -53,7 +53,7 @@ def tables(scores: "Scores", name: str) -> "Iterable[RenderableType]":
 
 def distances(fidelity: "Fidelity") -> Iterator[str]:
     """KID and FID, a line each; "too few" where a set is smaller than they need."""
-    of = {"the other checkpoint's": fidelity.against, "those in the folder": fidelity.pictures}
+    of = {"the other checkpoint's": fidelity.against, "those in the folder": fidelity.reference}
     for name, found in of.items():
         if found is not None:
             kid, fid = ("too few" if x is None else f"{x:.4g}" for x in (found.kid, found.fid))

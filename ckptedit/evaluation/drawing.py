@@ -22,7 +22,7 @@ from ckptedit.progress import Track
 T = TypeVar("T")
 
 MAX_KEPT = MAX_TOTAL // 4  # bytes of one evaluation's pictures
-VERSION = "1"  # of what is kept; part of its key
+VERSION = "2"  # of what is kept; part of its key
 
 
 def answers(

@@ -40,7 +40,7 @@ class Evaluation:
     towers: Towers | None  # one of the eyes, whose features are compared
     model: Model
     other: Model | None
-    pictures: Path | None  # a folder of others' pictures
+    reference: Path | None  # a folder of others' pictures
     steps: int
     cache: bool
 
@@ -55,12 +55,12 @@ class Evaluation:
     @property
     def compares(self) -> bool:
         """Whether pictures are compared with others, by their features."""
-        return self.towers is not None and (self.other is not None or self.pictures is not None)
+        return self.towers is not None and (self.other is not None or self.reference is not None)
 
     def _reference(self, track: Track) -> list[str] | None:
-        if self.towers is None or self.pictures is None:
+        if self.towers is None or self.reference is None:
             return None
-        return read_features(self.pictures, self.towers, self.model.device, track)
+        return read_features(self.reference, self.towers, self.model.device, track)
 
     def _seen(self, model: Model, shard: Shard, track: Track) -> Columns:
         with threads(choose_threads(model.parameters)):
@@ -103,7 +103,7 @@ class Evaluation:
             "weights": self.model.checkpoint.data_sha256(),
             "against": other,
             "features": self.towers.name if self.towers and self.compares else None,
-            "pictures": None if reference is None else digest(reference),
+            "reference": None if reference is None else digest(reference),
         }
 
 
@@ -119,7 +119,7 @@ def prepare(
     judge: str | None = None,
     given: Given = NOBODY,
     against: Checkpoint | str | Path | None = None,
-    pictures: str | Path | None = None,
+    reference: str | Path | None = None,
     device: str = "auto",
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
@@ -132,7 +132,7 @@ def prepare(
     opened, other = _opened(checkpoint), None if against is None else _opened(against)
     world = world_for(opened, suite)
     eyes, towers = eyes_for(world, judge, given)
-    folder = None if pictures is None else Path(pictures)
+    folder = None if reference is None else Path(reference)
     if folder is not None:
         require_comparable(folder, towers)
     told = [str(word) for line in opened.ledger for word in line.get("retain", [])]
@@ -184,7 +184,7 @@ def evaluate(
     clip: str | Path | None = None,
     detector: str | None = None,
     against: Checkpoint | str | Path | None = None,
-    pictures: str | Path | None = None,
+    reference: str | Path | None = None,
     device: str = "auto",
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
@@ -203,7 +203,7 @@ def evaluate(
     clip:    the folder of a CLIP model, in transformers' layout
     detector: a command with {folder} in it, which prints a score for each picture there, as JSON
     against: another checkpoint, drawn from the same noise, for paired differences
-    pictures: a folder of pictures that others made, for KID and FID
+    reference: a folder of pictures that others made, for KID and FID
     cache:   whether what was drawn before is taken from disk, and kept there
     tokenizer, clip_skip: as in `open_model`
     Raises BadParam if no judge knows the world of this family's pictures.
@@ -219,7 +219,7 @@ def evaluate(
         judge=judge,
         given=given_by(classifier, clip, detector),
         against=against,
-        pictures=pictures,
+        reference=reference,
         device=device,
         tokenizer=tokenizer,
         clip_skip=clip_skip,

@@ -26,12 +26,12 @@ class Distance:
 class Fidelity:
     """features: the extractor, by whose figures alone these can be read
 
-    against: from the other checkpoint's pictures of the same prompts; pictures: from a folder's
+    against: from the other checkpoint's pictures of the same prompts; reference: from a folder's
     """
 
     features: str
     against: Distance | None
-    pictures: Distance | None
+    reference: Distance | None
 
 
 def distance(mine: Sequence[str], others: Sequence[str]) -> Distance | None:

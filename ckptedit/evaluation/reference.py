@@ -18,7 +18,9 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 def require_comparable(folder: Path, towers: Towers | None) -> None:
     """Raises BadParam unless there are pictures, and something to compare them by."""
     if towers is None:
-        raise BadParam("--pictures are compared by the features of a CLIP model: --clip DIR")
+        raise BadParam(
+            "--reference: pictures are compared by the features of a CLIP model: --clip DIR"
+        )
     if not _files(folder):
         raise BadParam(f"there are no pictures ({', '.join(ENDINGS)}) in {escape(folder)}")
 
