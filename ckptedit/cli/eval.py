@@ -47,6 +47,13 @@ def eval(
             help="What must stay, or @file of names; repeatable; default: all the rest.",
         ),
     ] = None,
+    prompt: Annotated[
+        Strings,
+        Option(
+            metavar="TEXT",
+            help="Draw these, or @file of them, not a suite; repeatable; default: the suite.",
+        ),
+    ] = None,
     suite: Annotated[
         str | None,
         Option(metavar="NAME", help="What is drawn: canvas, unlearncanvas; default: its family's."),
@@ -149,9 +156,10 @@ def eval(
     Example: ckptedit eval base.erase.safetensors --json
     """
     drawing = {
-        "erased": erased, "retain": retain, "suite": suite, "judge": judge, "seeds": seeds,
-        "companions": companions, "steps": steps, "against": against, "clip_skip": clip_skip,
-        "classifier": classifier, "clip": clip, "detector": detector, "reference": reference,
+        "erased": erased, "retain": retain, "prompt": prompt, "suite": suite, "judge": judge,
+        "seeds": seeds, "companions": companions, "steps": steps, "against": against,
+        "clip_skip": clip_skip, "classifier": classifier, "clip": clip,
+        "detector": detector, "reference": reference,
     }  # fmt: skip
     asked = {**drawing, "tokenizer": tokenizer, "output": output, "shard": shard}
     judged = {"min_ua": min_ua, "min_ra": min_ra, "json": json or None}
@@ -185,13 +193,14 @@ def draw(
     options = dict(asked)
     output, shard = options.pop("output"), parse_shard(options.pop("shard") or "1/1")
     opened, other = Checkpoint(path), options["against"] and Checkpoint(options["against"])
-    suite_name(opened, options["suite"])  # before torch is imported: a mistake shows at once
+    if not options["prompt"]:
+        suite_name(opened, options["suite"])  # before torch is imported: a mistake shows at once
     if output is not None:
         check_output(output, [opened, *([other] if other else [])], force=force, report=True)
     words = words_of(opened, options["tokenizer"], download=download, quiet=quiet)
     erased = None if options["erased"] is None else listed(options["erased"])
     options |= {"erased": erased, "retain": listed(options["retain"]), "against": other}
-    options |= {"tokenizer": words, **how}
+    options |= {"tokenizer": words, "prompts": listed(options.pop("prompt")), **how}
 
     with progress(quiet) as track:
         track.begin(LOADING)

@@ -22,7 +22,7 @@ from ckptedit.evaluation.score import Scores
 from ckptedit.evaluation.shard import Shard
 from ckptedit.evaluation.suite import Suite, World, plan
 from ckptedit.evaluation.towers import Towers
-from ckptedit.evaluation.world import world_for
+from ckptedit.evaluation.world import world_for, world_of_prompts
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint
 from ckptedit.files.cache import digest, uncached
@@ -112,6 +112,7 @@ def prepare(
     *,
     erased: str | Sequence[str] | None = None,
     retain: str | Sequence[str] = (),
+    prompts: str | Sequence[str] = (),
     seeds: int | None = None,
     companions: int | None = None,
     steps: int | None = None,
@@ -130,36 +131,23 @@ def prepare(
     given: what the eyes look with
     """
     opened, other = _opened(checkpoint), None if against is None else _opened(against)
-    world = world_for(opened, suite)
+    texts = tuple(dict.fromkeys(one_or_more(prompts)))
+    beside = any(each is not None for each in (erased, suite, companions)) or retain
+    if texts and beside:
+        raise BadParam("prompts are a suite of their own, without erased and retained concepts")
+    world = world_of_prompts(opened) if texts else world_for(opened, suite)
     eyes, towers = eyes_for(world, judge, given)
     folder = None if reference is None else Path(reference)
     if folder is not None:
         require_comparable(folder, towers)
-    told = [str(word) for line in opened.ledger for word in line.get("retain", [])]
-    known = [*world.styles, *world.objects]
-    shown = {normal(name) for name in known for text in told if stands_for(text, name)}
-    if erased is None:
-        gone: Sequence[str] = [target.concept for target in targets_of(opened.ledger)]
-        require_revealed(gone, "--erased")
-    else:
-        gone = world.named(one_or_more(erased))
-    planned = plan(
-        gone,
-        world.named(one_or_more(retain)),
-        world.styles,
-        world.objects,
-        companions=world.companions if companions is None else companions,
-        seeds=world.seeds if seeds is None else seeds,
-        frame=world.frame,
-        published=world.published,
+    planned = _planned(
+        world, opened, erased, one_or_more(retain), texts, companions=companions, seeds=seeds
     )
-    if not planned.cells():
-        raise BadParam("nothing is left to draw: every style or every object is erased")
     how: dict[str, Any] = {"device": device, "tokenizer": tokenizer, "clip_skip": clip_skip}
     return Evaluation(
         world,
         planned,
-        frozenset(shown),
+        _shown(world, opened),
         tuple(eyes),
         towers,
         open_model(opened, **how),
@@ -175,6 +163,7 @@ def evaluate(
     *,
     erased: str | Sequence[str] | None = None,
     retain: str | Sequence[str] = (),
+    prompts: str | Sequence[str] = (),
     seeds: int | None = None,
     companions: int | None = None,
     steps: int | None = None,
@@ -195,6 +184,7 @@ def evaluate(
 
     erased:  default: what the checkpoint's ledger says; retain: default: all else the judge knows.
              "set:NAME" is a list that the suite has
+    prompts: are drawn instead of a suite; UA and RA are None then, towers and detectors look
     seeds:   pictures of each combination; companions: objects that a style is drawn with, and the
              reverse; steps: of the solver; default: the suite's (canvas: 1, 10, 16)
     suite:   a name of SUITES; default: that of the family's world
@@ -212,6 +202,7 @@ def evaluate(
         checkpoint,
         erased=erased,
         retain=retain,
+        prompts=prompts,
         seeds=seeds,
         companions=companions,
         steps=steps,
@@ -226,6 +217,49 @@ def evaluate(
         cache=cache,
     )
     return merged([planned.part(track=track)])
+
+
+def _planned(
+    world: World,
+    checkpoint: Checkpoint,
+    erased: str | Sequence[str] | None,
+    retain: Sequence[str],
+    prompts: tuple[str, ...],
+    *,
+    companions: int | None,
+    seeds: int | None,
+) -> Suite:
+    """What is drawn; see `prepare`. Raises BadParam if nothing is left."""
+    pictures = world.seeds if seeds is None else seeds
+    if prompts:
+        return Suite((), (), (), pictures, prompts=prompts)
+    found = plan(
+        _gone(checkpoint) if erased is None else world.named(one_or_more(erased)),
+        world.named(retain),
+        world.styles,
+        world.objects,
+        companions=world.companions if companions is None else companions,
+        seeds=pictures,
+        frame=world.frame,
+        published=world.published,
+    )
+    if not found.cells():
+        raise BadParam("nothing is left to draw: every style or every object is erased")
+    return found
+
+
+def _shown(world: World, checkpoint: Checkpoint) -> frozenset[str]:
+    """Concepts that a ledger says were to stay, in normal form."""
+    told = [str(word) for line in checkpoint.ledger for word in line.get("retain", [])]
+    known = [*world.styles, *world.objects]
+    return frozenset(normal(name) for name in known for text in told if stands_for(text, name))
+
+
+def _gone(checkpoint: Checkpoint) -> list[str]:
+    """What a ledger says is erased. Raises BadParam if it hides the names."""
+    names = [target.concept for target in targets_of(checkpoint.ledger)]
+    require_revealed(names, "--erased")
+    return names
 
 
 def given_by(

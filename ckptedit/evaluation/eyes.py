@@ -17,6 +17,8 @@ def eyes_for(world: World, judge: str | None, given: Given) -> tuple[list[Eye], 
     own = "folder" if given.clip is not None else world.tower
     towers: Towers | None = None if own is None else TOWERS[own](world, given)
     name = judge or _judge(world, given)
+    if name is not None and not world.styles:
+        raise BadParam(f"the judge {name} tells styles and objects apart, and prompts name none")
     if given.classifier and name != "vit":
         raise BadParam(f"--classifier is for the judge vit, not for {name}; leave one out")
     eyes: list[Eye] = [] if name is None else [JUDGES[name](world, given, towers)]
@@ -30,10 +32,17 @@ def _judge(world: World, given: Given) -> str | None:
         return "vit"
     if world.judge is not None:
         return world.judge
+    if not world.styles and (given.clip or given.detector or world.tower):
+        return None  # there is nothing to tell apart
     if given.clip is not None:
         return "clip"
     if given.detector is not None:
         return None  # its scores are all that is asked for
+    if not world.styles:
+        raise BadParam(
+            "nobody looks at these pictures: name a CLIP model (--clip DIR), or a "
+            "program (--detector)"
+        )
     raise BadParam(
         f"no judge ships for the suite {world.name}: name its classifiers (--classifier FILE, one "
         "for styles, one for objects), a CLIP model (--clip DIR), or a program (--detector)"

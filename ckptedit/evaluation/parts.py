@@ -102,7 +102,10 @@ def _fidelity(
 
 
 def suite_of(asked: Mapping[str, Any]) -> Suite:
-    lists = {name: tuple(asked[name]) for name in ("erased", "styles", "objects", "published")}
+    lists = {
+        name: tuple(asked.get(name, ()))
+        for name in ("erased", "styles", "objects", "published", "prompts")
+    }
     return Suite(seeds=int(asked["seeds"]), frame=str(asked["frame"]), **lists)
 
 

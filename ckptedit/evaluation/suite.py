@@ -57,7 +57,7 @@ class World:
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture to draw."""
+    """One picture to draw; without a style and an object it is of the frame, as it stands."""
 
     style: str
     object: str
@@ -67,6 +67,8 @@ class Cell:
     @property
     def prompt(self) -> str:
         """The frame with both names in it; one that others published is taken to the letter."""
+        if not self.style:
+            return self.frame
         if self.frame in HELD_OUT_FRAMES:
             return fill(self.frame, style=self.style, object=self.object)
         return self.frame.format(style=self.style, object=self.object)
@@ -74,6 +76,8 @@ class Cell:
     @property
     def key(self) -> tuple[str, str, int]:
         """What its noise depends on, and nothing else: the same on every checkpoint."""
+        if not self.style:
+            return (self.frame, "", self.seed)
         return (self.style, self.object, self.seed)
 
 
@@ -87,10 +91,13 @@ class Suite:
     seeds: int
     frame: str = FRAME
     published: tuple[int, ...] = ()  # seeds that come first
+    prompts: tuple[str, ...] = ()  # instead of all these
 
     def cells(self) -> list[Cell]:
-        """Pairs in which at most one of the two is erased, each with every seed."""
+        """Pairs in which at most one of the two is erased, each with every seed; or the prompts."""
         numbers = [*self.published, *range(self.seeds)][: self.seeds]
+        if self.prompts:
+            return [Cell("", "", seed, prompt) for prompt in self.prompts for seed in numbers]
         return [
             Cell(style, thing, seed, self.frame)
             for style in self.styles

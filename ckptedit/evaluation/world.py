@@ -33,5 +33,13 @@ def world_for(checkpoint: Checkpoint, suite: str | None = None) -> World:
     return world
 
 
+def world_of_prompts(checkpoint: Checkpoint) -> World:
+    """How prompts are drawn: as the family's own suite, if it has one; else in 20 steps."""
+    own = require_runnable(checkpoint).world
+    like: World | None = None if own is None else SUITES[own]()
+    steps, tower = (20, None) if like is None else (like.steps, like.tower)
+    return World("prompts", (), (), steps=steps, tower=tower)
+
+
 def _worlds() -> set[str | None]:
     return {family.world for family in FAMILIES.values()}
