@@ -638,6 +638,13 @@ MUTANTS = (
         FIDELITY,
     ),
     Mutant(
+        "pictures from one noise are held against each other",
+        "evaluation/parts.py",
+        "distance(mine, theirs, paired_kid)",
+        "distance(mine, theirs)",
+        "tests/test_cli_eval.py",
+    ),
+    Mutant(
         "FID leaves out what the covariances share",
         "evaluation/fidelity.py",
         "- 2 * np.sqrt(both.clip(0)).sum()",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ckptedit.errors import BadCheckpoint, BadParam, CkptError
-from ckptedit.evaluation.fidelity import Fidelity, distance
+from ckptedit.evaluation.fidelity import Fidelity, distance, paired_kid
 from ckptedit.evaluation.score import Drawn, Scores, names_erased, score
 from ckptedit.evaluation.shard import Shard, of_shard
 from ckptedit.evaluation.suite import Suite
@@ -98,7 +98,7 @@ def _fidelity(
         [d.features for d in of if d.features is not None and not names_erased(d.cell, suite)]
         for of in (drawn, others)
     )
-    return Fidelity(name, distance(mine, theirs), distance(mine, part.reference or []))
+    return Fidelity(name, distance(mine, theirs, paired_kid), distance(mine, part.reference or []))
 
 
 def suite_of(asked: Mapping[str, Any]) -> Suite:

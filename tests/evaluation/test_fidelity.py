@@ -15,7 +15,7 @@ from ckptedit.errors import BadParam
 from ckptedit.evaluation.clip import CanvasTowers
 from ckptedit.evaluation.detector import Detector, scores
 from ckptedit.evaluation.eye import NOBODY, Given
-from ckptedit.evaluation.fidelity import distance, fid, kid, packed, unpacked
+from ckptedit.evaluation.fidelity import distance, fid, kid, packed, paired_kid, unpacked
 from ckptedit.evaluation.reference import read_features, require_comparable
 from ckptedit.evaluation.suite import Cell
 from ckptedit.progress import silent
@@ -27,6 +27,13 @@ def test_kid_worked_by_hand() -> None:
     # k(0,1) = 1; k(1,2) = 27; k(0,1), k(0,2), k(1,1), k(1,2) = 1, 1, 8, 27
     assert kid(a, b) == pytest.approx(1 + 27 - 2 * (1 + 1 + 8 + 27) / 4)
     assert kid(a[:1], b) is None
+
+
+def test_pictures_that_are_pairs_are_not_held_against_each_other() -> None:
+    """{0, 1} and {1, 2} again, in pairs: of the cross terms k(0, 2) = 1 and k(1, 1) = 8 count."""
+    a, b = np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])
+    assert paired_kid(a, b) == pytest.approx(1 + 27 - (1 + 8))
+    assert paired_kid(a, a) == 0 > kid(a, a) and paired_kid(a[:1], b[:1]) is None
 
 
 def test_kid_has_no_bias_where_both_are_of_one_kind() -> None:
