@@ -29,7 +29,8 @@ from ckptedit.files import Checkpoint, require_weights
 from ckptedit.files.history import trunk
 from ckptedit.params import typed
 from ckptedit.progress import Track, silent
-from ckptedit.text.encoder import TextEncoder, load_text_encoder
+from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.load import load_text_encoder
 
 log = logging.getLogger("ckptedit")
 

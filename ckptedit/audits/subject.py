@@ -19,7 +19,8 @@ from ckptedit.families import Family
 from ckptedit.families.kv import kv_role
 from ckptedit.files import Checkpoint
 from ckptedit.progress import Track, silent
-from ckptedit.text.encoder import TextEncoder, load_text_encoder
+from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.load import load_text_encoder
 
 COMPANIONS = 4  # concepts of the other kind that the target is named beside
 OTHERS = 8  # of its own, which stand for what any other name would say

@@ -26,7 +26,8 @@ from ckptedit.families.stored import component_prefix
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, require_weights
 from ckptedit.text.condition import Condition
-from ckptedit.text.encoder import TextEncoder, load_text_encoder
+from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.load import load_text_encoder
 
 # of all pictures in a batch: 32 of mini or 2 of SD1 on a CPU; more are no faster
 ENOUGH = {"cpu": 32 * 16 * 16, "cuda": 16 * 64 * 64}

@@ -33,7 +33,7 @@ from ckptedit.files.touched import patterns
 from ckptedit.progress import Track, plan, silent
 from ckptedit.subspaces.subspace import second_moment
 from ckptedit.subspaces.words import Words
-from ckptedit.text import TextEncoder
+from ckptedit.text import ClipEncoder, TextEncoder
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ class Job:
         if self.threads or self.options.trained:
             return self.threads or choose_threads(self.model.unet)
         text = self.model.text  # a closed form's time goes into reading; of small ones, one is best
-        return choose_threads(text.transformer) if text.spells and text.large else 1
+        if isinstance(text, ClipEncoder) and text.large:
+            return choose_threads(text.transformer)
+        return 1
 
     def outlook(self) -> Outlook:
         """What is about to be done, and an estimate of what it takes; the model is run for that."""
@@ -219,8 +221,8 @@ def _report(
     edits = job.weights.whole(solution.edits)
     effect = measure(job.checkpoint, edits, solution.directions, target=target, retain=retain)
     edits = job.weights.with_copies(edits)
-    vocabulary = job.model.text.vocabulary
-    others = vocabulary is not None and vocabulary.source != SHIPPED
+    text = job.model.text
+    others = text.vocabulary is not None and text.vocabulary.source != SHIPPED
     gram = second_moment(target).float()
     return Erasure(
         request,
@@ -230,8 +232,8 @@ def _report(
         gram,
         count,
         seconds,
-        vocabulary=vocabulary,
-        words_sha256=job.model.text.words_digest() if others else None,
+        vocabulary=text.vocabulary,
+        words_sha256=text.words_digest() if others and isinstance(text, ClipEncoder) else None,
         clip_skip=job.model.clip_skip,
         scale=scale,
         facts=solution.facts,

@@ -20,6 +20,7 @@ from ckptedit.erasure.kv import KVWeights
 from ckptedit.erasure.options import Options
 from ckptedit.subspaces.crowd import lexicon_in_sentences, vocabulary_in_slot
 from ckptedit.subspaces.vocabulary import lexicon_prompts, vocabulary_ids
+from ckptedit.text.table import PromptTable
 
 GUIDED = 2  # passes of a solver's step: with the prompt and without it
 PROMPTS = 16  # that the text encoder is timed on
@@ -106,7 +107,7 @@ def look_ahead(
 
 
 def _time_prompt(model: Model) -> float:
-    if not model.text.spells:  # each prompt is read once, and kept
+    if isinstance(model.text, PromptTable):  # each prompt is read once, and kept
         told = list(model.text.stock([NEUTRAL_FRAME]))[:PROMPTS]
         return _seconds(model, lambda: model.text.encode(told)) / len(told)
     large = model.text.large  # and timed once: each prompt takes a second of it

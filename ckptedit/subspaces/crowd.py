@@ -18,6 +18,7 @@ from ckptedit.files.cache import cached, digest
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.subspace import second_moment
 from ckptedit.subspaces.vocabulary import lexicon_prompts
+from ckptedit.text.clip import ClipEncoder
 from ckptedit.text.encoder import TextEncoder
 
 VERSION = "1"  # of the recipe below; part of the cache's key
@@ -69,8 +70,8 @@ def vocabulary_in_slot(encoder: TextEncoder, kind: str) -> Crowd:
     the room: two on mini, 71 with CLIP's vocabulary.
     """
     require_kind(kind)
-    if not encoder.spells:
-        return Crowd(encoder, encoder.pad(list(encoder.stock([SLOTS[kind]])))[0], "vocabulary")
+    if not isinstance(encoder, ClipEncoder):
+        return Crowd(encoder, encoder.pad(encoder.stock([SLOTS[kind]]))[0], "vocabulary")
     tokenizer, special = encoder.tokenizer, set(encoder.tokenizer.all_special_ids)
     tokens = torch.tensor([i for i in range(len(tokenizer)) if i not in special])
     before, after = SLOTS[kind].split("{}")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.neighbors import Embed, Neighbor, concept_embeddings, nearest, readable
+from ckptedit.concepts.private import hidden, hides, salt_of
 from ckptedit.errors import BadParam
 from ckptedit.families import detect
 from ckptedit.families.vocabulary import Vocabulary
@@ -22,7 +23,8 @@ from ckptedit.subspaces.span import WHOLE, Cut, Spans
 from ckptedit.subspaces.subspace import angles_between, coverage
 from ckptedit.subspaces.wordlist import whole_words, word_embeddings
 from ckptedit.text.embeddings import wanted_prompts
-from ckptedit.text.encoder import TextEncoder, load_text_encoder
+from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.load import load_text_encoder
 from ckptedit.text.outside import read_elsewhere
 from ckptedit.text.table import PromptTable
 
@@ -50,6 +52,8 @@ class Subspace:
     neighbors: nearest first, the concepts and their other names left out
     angles:    to what it was held against, smallest first, in degrees; None if to nothing
     center, within, minus: as `project` has them
+    salt:      of the hashes that stand for names in the checkpoint's ledger, and in the file of
+               this; None: names stand there
     """
 
     concepts: tuple[str, ...]
@@ -62,6 +66,7 @@ class Subspace:
     center: bool = False
     within: tuple[str, ...] = ()
     minus: tuple[str, ...] = ()
+    salt: str | None = None
 
     @property
     def rank(self) -> int:
@@ -117,30 +122,31 @@ def project(
         encoder = elsewhere or load_text_encoder(
             base, family, tokenizer=tokenizer, clip_skip=clip_skip
         )
-    spans = Spans(encoder, family, tokens, cut, center, tolerance)
-    basis = spans.basis(named)
-    for other in common:
-        basis = intersection(basis, spans.basis([other]), tolerance=tolerance)
-    if taken:
-        basis = difference(basis, spans.basis(taken), tolerance=tolerance)
-    basis, energies = strongest_first(basis, spans.rows(named))
-    names = tuple(name for part in named for name in names_of(part))
-    words, embed = candidates(spans, among, track)
-    return Subspace(
-        concepts=names,
-        tokens=tokens,
-        family=family.name,
-        basis=basis,
-        energies=energies,
-        neighbors=[
-            nearby(spans, basis, neighbor)
-            for neighbor in nearest(encoder, names, words, count=neighbors, embed=embed)
-        ],
-        angles=angles_between(basis, spans.basis(held)) if held else None,
-        center=center,
-        within=tuple(map(label_of, common)),
-        minus=tuple(map(label_of, taken)),
-    )
+        spans = Spans(encoder, family, tokens, cut, center, tolerance)
+        basis = spans.basis(named)
+        for other in common:
+            basis = intersection(basis, spans.basis([other]), tolerance=tolerance)
+        if taken:
+            basis = difference(basis, spans.basis(taken), tolerance=tolerance)
+        basis, energies = strongest_first(basis, spans.rows(named))
+        names = tuple(name for part in named for name in names_of(part))
+        words, embed = candidates(spans, among, track)
+        return Subspace(
+            concepts=names,
+            tokens=tokens,
+            family=family.name,
+            basis=basis,
+            energies=energies,
+            neighbors=[
+                nearby(spans, basis, neighbor)
+                for neighbor in nearest(encoder, names, words, count=neighbors, embed=embed)
+            ],
+            angles=angles_between(basis, spans.basis(held)) if held else None,
+            center=center,
+            within=tuple(map(label_of, common)),
+            minus=tuple(map(label_of, taken)),
+            salt=salt_of(base.ledger, "", names) if hides(base.ledger) else None,
+        )
 
 
 def prompts_needed(
@@ -207,15 +213,21 @@ def names_of(part: str | Checkpoint) -> tuple[str, ...]:
 def save_subspace(subspace: Subspace, target: str | Path, *, force: bool = False) -> Written:
     """Writes a subspace as safetensors: the tensor "basis", and what it is of in the metadata."""
     basis = subspace.basis.contiguous()
+    names = {
+        "concepts": subspace.concepts,
+        "within": subspace.within,
+        "minus": subspace.minus,
+        "neighbors": [neighbor.concept for neighbor in subspace.neighbors],
+    }
     facts = {
-        "concepts": list(subspace.concepts),
-        "within": list(subspace.within),
-        "minus": list(subspace.minus),
         "tokens": subspace.tokens,
         "center": subspace.center,
         "family": subspace.family,
-        "neighbors": [neighbor.concept for neighbor in subspace.neighbors],
-    }
+    } | {key: [_said(name, subspace.salt) for name in each] for key, each in names.items()}
     spec = Spec(TENSOR, "F32", tuple(basis.shape))
     metadata = {FACTS: json.dumps(facts, ensure_ascii=False)}
     return write(target, [spec], [basis.numpy()], metadata, force=force)
+
+
+def _said(name: str, salt: str | None) -> str:
+    return name if salt is None else hidden(name, salt)

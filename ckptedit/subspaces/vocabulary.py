@@ -15,6 +15,7 @@ from ckptedit.concepts.templates import KINDS, TRAIN_FRAMES, prompts_for
 from ckptedit.files.cache import cached, digest
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.subspace import second_moment
+from ckptedit.text.clip import ClipEncoder
 from ckptedit.text.encoder import TextEncoder
 
 VERSION = "2"  # of the recipe below; part of the cache's key
@@ -54,8 +55,8 @@ def vocabulary_ids(encoder: TextEncoder) -> Tensor:
 
     Of an encoder whose tokens are not known, what stands for them.
     """
-    if not encoder.spells:
-        return encoder.pad(list(encoder.stock(TOKEN_FRAMES)))[0]
+    if not isinstance(encoder, ClipEncoder):
+        return encoder.pad(encoder.stock(TOKEN_FRAMES))[0]
     special = set(encoder.tokenizer.all_special_ids)
     tokens = torch.tensor([i for i in range(len(encoder.tokenizer)) if i not in special])
     if len(tokens) * len(TOKEN_FRAMES) <= SINGLY:
@@ -79,7 +80,7 @@ def lexicon_prompts(lexicon: Lexicon) -> list[str]:
     return prompts
 
 
-def _framed(encoder: TextEncoder, frame: str, tokens: Tensor) -> Tensor:
+def _framed(encoder: ClipEncoder, frame: str, tokens: Tensor) -> Tensor:
     """Each token in a frame, by its number: pieces of words have no spelling of their own."""
     before, after = frame.split("{}")
     tokenizer = encoder.tokenizer
@@ -92,7 +93,7 @@ def _framed(encoder: TextEncoder, frame: str, tokens: Tensor) -> Tensor:
     return rows.to(encoder.device)
 
 
-def _shuffled(encoder: TextEncoder, tokens: Tensor, seed: int) -> Tensor:
+def _shuffled(encoder: ClipEncoder, tokens: Tensor, seed: int) -> Tensor:
     """All tokens in random order, cut into prompts; the last one is filled up from the front."""
     room = encoder.max_length - 2
     order = tokens[torch.randperm(len(tokens), generator=torch.Generator().manual_seed(seed))]

@@ -18,7 +18,9 @@ from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint
 from ckptedit.files.cache import cached, digest
 from ckptedit.progress import Track, silent
-from ckptedit.text.encoder import TextEncoder, load_text_encoder
+from ckptedit.text.clip import ClipEncoder
+from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.load import load_text_encoder
 
 VERSION = "1"  # of the recipe below; part of the cache's key
 BATCH = 256  # prompts, of a few tokens each
@@ -28,7 +30,7 @@ def whole_words(encoder: TextEncoder) -> list[str]:
     """The words of the vocabulary in its order: what is one token in a sentence, with a letter or
     digit in it. Pieces of words, of which no prompt is made, are not among them.
     """
-    if not encoder.spells:
+    if not isinstance(encoder, ClipEncoder):
         raise BadParam("this text encoder has no vocabulary to look through; give @file of names")
     tokenizer = encoder.tokenizer
     ids = [i for i in range(len(tokenizer)) if i not in tokenizer.all_special_ids]

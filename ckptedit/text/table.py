@@ -8,13 +8,14 @@ so that a name's places are all of them.
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from ckptedit.errors import BadParam
 from ckptedit.files.cache import digest
-from ckptedit.text.encoder import BATCH, Encoded, TextEncoder
+from ckptedit.text.encoder import BATCH, Encoded, TextEncoder, not_in
 
 Source = Callable[[Sequence[str]], Sequence[Tensor]]  # prompts -> the rows [n, d] of each
 Stock = Callable[[Sequence[str]], Sequence[str]]  # frames with {} -> prompts
@@ -32,8 +33,6 @@ class PromptTable(TextEncoder):
     key:   tells this source from others, for what is kept on disk
     """
 
-    spells = large = False
-
     def __init__(
         self,
         read: Source,
@@ -49,14 +48,18 @@ class PromptTable(TextEncoder):
         self.rows = torch.zeros(1, width)  # the table; row 0 fills up
         self.places: dict[str, range] = {}
         self.words: dict[str, int] = {}
-        self.vocabulary = None
 
     @property
     def device(self) -> torch.device:
         return self.rows.device
 
-    def to(self, device: torch.device | str) -> "PromptTable":
-        """Stays on the CPU: rows are looked up, not computed."""
+    @property
+    def large(self) -> bool:
+        """Never: rows are looked up."""
+        return False
+
+    def to(self, device: torch.device | str) -> Self:
+        """Stays on the CPU."""
         return self
 
     def digest(self) -> str:
@@ -126,10 +129,6 @@ class PromptTable(TextEncoder):
     def encode_ids(self, ids: Tensor, *, batch: int = BATCH) -> Tensor:
         return self.rows[ids]
 
-    def encode_unpadded(self, prompts: Sequence[str], *, batch: int = BATCH) -> Tensor:
-        ids, lengths = self.pad(prompts)
-        return self.rows[ids[:, : int(lengths.max())]]
-
     def gathered(self, ids: Tensor, *, batch: int = BATCH) -> Tensor:
         raise BadParam(
             "--params te edits a CLIP text encoder, and this family's is in no such file"
@@ -140,9 +139,7 @@ class PromptTable(TextEncoder):
         wanted, row = self.require_concept(concept), self.tokens(prompt)
         starts = range(len(row) - len(wanted) + 1)
         if not any(row[start : start + len(wanted)] == wanted for start in starts):
-            raise BadParam(
-                f"{concept!r} is not in the prompt {prompt!r}; write it exactly as it occurs there"
-            )
+            raise not_in(prompt, concept)
         self.pad([prompt])
         return list(range(len(self.places[prompt])))
 

@@ -11,7 +11,7 @@ from ckptedit.concepts import Lexicon, prompts_for
 from ckptedit.subspaces import second_moment, vocabulary_moment
 from ckptedit.subspaces import vocabulary as module
 from ckptedit.subspaces.vocabulary import lexicon_prompts, vocabulary_ids
-from ckptedit.text import TextEncoder
+from ckptedit.text import ClipEncoder, TextEncoder
 
 SMALL_WORLD = Lexicon(("monet", "hokusai"), ("cat", "dog", "tree"))
 
@@ -62,7 +62,7 @@ def test_the_second_time_it_is_read_from_disk(
 
 def test_other_weights_have_another_digest(encoder: TextEncoder) -> None:
     torch.manual_seed(1)
-    other = TextEncoder(tiny_tokenizer(), CLIPTextModel(CLIPTextConfig(**text_config())))
+    other = ClipEncoder(tiny_tokenizer(), CLIPTextModel(CLIPTextConfig(**text_config())))
     assert other.digest() != encoder.digest()
     assert encoder.digest() == encoder.digest()
 

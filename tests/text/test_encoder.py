@@ -11,7 +11,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from ckptedit.errors import BadParam
 from ckptedit.families import SD1, Family
 from ckptedit.files import Checkpoint
-from ckptedit.text import TextEncoder, load_text_encoder, token_embeddings
+from ckptedit.text import ClipEncoder, TextEncoder, load_text_encoder, token_embeddings
 from ckptedit.text.tokenizer import MERGES, byte_alphabet, load_tokenizer
 
 PROMPTS = ["a cat in van gogh style", "", "a dog"]
@@ -79,7 +79,7 @@ def test_the_silently_empty_tokenizer_is_refused(tmp_path: Path, encoder: TextEn
     silent = CLIPTokenizer.from_pretrained(str(tmp_path))
     assert len(silent) < 10  # what transformers makes of an empty folder, without a word
     with pytest.raises(BadParam, match="do not belong together"):
-        TextEncoder(silent, encoder.transformer)
+        ClipEncoder(silent, encoder.transformer)
     with pytest.raises(BadParam, match="no tokenizer in"):
         load_tokenizer(tmp_path)
 
@@ -92,7 +92,7 @@ def test_a_tokenizer_of_another_model_is_refused(encoder: TextEncoder) -> None:
         )
     )  # fmt: skip
     with pytest.raises(BadParam, match="700 rows"):
-        TextEncoder(encoder.tokenizer, other)
+        ClipEncoder(encoder.tokenizer, other)
 
 
 def test_a_family_without_a_vocabulary_asks_for_one(checkpoint: Path, family: Family) -> None:

@@ -8,9 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_models import KINDS, Small
 
-import ckptedit.text.encoder
+import ckptedit.text.load
 from ckptedit.errors import BadCheckpoint
+from ckptedit.families import FAMILIES
 from ckptedit.files import Checkpoint
+from ckptedit.subspaces.project import project
 from ckptedit.text import TextEncoder, load_text_encoder
 
 PROMPTS = ["a cat in van gogh style", "a dog", ""]
@@ -63,7 +65,7 @@ def test_large_ones_are_streamed_and_small_ones_held(
 ) -> None:
     model = smalls("sdxl")
     assert not shares(loaded(model, model.file))
-    monkeypatch.setattr(ckptedit.text.encoder, "LARGE", 1)
+    monkeypatch.setattr(ckptedit.text.load, "LARGE", 1)
     assert shares(loaded(model, model.file))
 
 
@@ -78,3 +80,13 @@ def test_nan_in_a_layer_is_found_when_it_is_read(
     encoder = loaded(model, tmp_path / "x.safetensors", streamed=True)
     with pytest.raises(BadCheckpoint, match=r"layers\.1\.mlp\.fc1\.weight holds NaN or Inf"):
         encoder.encode(PROMPTS)
+
+
+def test_a_subspace_is_told_of_a_file_by_name(
+    smalls: Callable[..., Small], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = smalls("sd1")
+    monkeypatch.setattr(ckptedit.text.load, "LARGE", 1)
+    monkeypatch.setitem(FAMILIES, "sd1", model.family)
+    found = project(model.file, "dog", neighbors=1, tokenizer=model.words)
+    assert found.rank and len(found.neighbors) == 1

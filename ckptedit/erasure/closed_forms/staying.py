@@ -15,6 +15,7 @@ from ckptedit.subspaces.crowd import lexicon_in_sentences, vocabulary_in_slot
 from ckptedit.subspaces.subspace import second_moment
 from ckptedit.subspaces.wordlist import whole_words, word_embeddings
 from ckptedit.subspaces.words import Words
+from ckptedit.text.clip import ClipEncoder
 
 CANDIDATES = 4000  # words among which those moved most are looked for, the most frequent
 SPARE = 8  # of them, for each target, in case they name it
@@ -49,7 +50,8 @@ class Stays:
     def most_moved(self, maps: Mapping[str, Map]) -> list[str]:
         """The words whose last and end tokens the maps move most, against their own length."""
         encoder, gone = self.words.encoder, self._gone
-        words = whole_words(encoder) if encoder.spells else readable(encoder, self.words.lexicon)
+        spelled = isinstance(encoder, ClipEncoder)
+        words = whole_words(encoder) if spelled else readable(encoder, self.words.lexicon)
         known = words[:CANDIDATES]
         tokens = word_embeddings(encoder, known, track=self.words.track).double()  # [n, 2, d]
         moved = torch.stack([_relative(tokens, *each) for each in maps.values()]).sum(0)
