@@ -191,6 +191,7 @@ def test_a_lora_of_another_tool_needs_fuzz(edit):
         write_edited("lora.safetensors", own, {}, metadata={"format": "pt"})
     result = run("apply", base, "lora.safetensors")
     refused(result, "another tool wrote it; --fuzz", status=1)
+    refused(run("export", "lora.safetensors"), "is no delta: `ckptedit import FILE BASE` makes one")
     result = run("apply", base, "lora.safetensors", "--fuzz", "-o", "o.safetensors")
     assert result.exit_code == 0 and "nothing tells whether it fits" in result.stderr
     ours, theirs = numbers("o.safetensors"), numbers(edited)

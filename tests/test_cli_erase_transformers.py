@@ -159,6 +159,7 @@ def test_what_cannot_be_done_there_says_so(more, said: str, files) -> None:
         (["--compile"], "--compile is of a training"),
         (["--resume"], "--resume is of a training"),
         (["--list-prompts", "--json"], "leave out --json"),
+        (["--list-prompts"], "--list-prompts prints prompts, and no more; leave out --output"),
     ],
 )
 def test_what_has_no_effect_there_is_refused(more, said: str, files, tmp_path: Path) -> None:
@@ -168,6 +169,7 @@ def test_what_has_no_effect_there_is_refused(more, said: str, files, tmp_path: P
     assert not output.exists()
     if "training" not in said:
         asked = ["project", file, "--concept", "monet", "--text-encoder", folder, *more]
+        asked += ["-o", output]
         refused(CliRunner().invoke(app, [str(each) for each in asked]), said)
 
 

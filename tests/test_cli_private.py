@@ -114,6 +114,24 @@ def test_a_history_that_hides_names_goes_on_to_and_has_one_salt(files, tmp_path)
     assert run("verify", two, "--parent", base).exit_code == 0
 
 
+def test_the_file_of_a_subspace_hides_the_names_that_the_ledger_hides(files, tmp_path):
+    for name, hides in (("one", True), ("base", False)):
+        out = tmp_path / f"{name}.basis.safetensors"
+        done = run("project", files / f"{name}.safetensors", "--concept", "Hokusai", "-o", out)
+        assert done.exit_code == 0, done.output
+        with Checkpoint(out) as basis:
+            told = json.loads(basis.metadata["ckptedit.subspace"])
+        assert told["tokens"] == "concept" and len(told["concepts"]) == 1
+        for text in (*told["concepts"], *told["neighbors"]):
+            assert bool(HIDDEN.fullmatch(text)) == hides
+        assert stands_for(told["concepts"][0], "hokusai")
+    again = tmp_path / "two.safetensors"
+    basis = tmp_path / "one.basis.safetensors"
+    ckptedit.erase(files / "one.safetensors", "Castle", again, basis=basis,
+                   earlier=["Van Gogh", "Hokusai", "Monet"])  # fmt: skip
+    assert not [known for known in NAMES if known in said(again)[1]]
+
+
 def test_parameters_that_are_names_are_hidden_and_usual_anchors_are_not(files, tmp_path):
     out = tmp_path / "o.safetensors"
     ckptedit.erase(files / "base.safetensors", "Monet", out, kind="style", private_concepts=True,

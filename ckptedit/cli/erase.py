@@ -61,7 +61,7 @@ from ckptedit.cli.options import (
 from ckptedit.cli.output import as_json, default_output, print_and_end, say
 from ckptedit.cli.progress import LOADING, Progress, progress
 from ckptedit.cli.sizes import as_bytes
-from ckptedit.cli.words import require_own_words, words_of
+from ckptedit.cli.words import require_alone, require_own_words, words_of
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
@@ -136,8 +136,7 @@ def erase(
     target = output or default_target(ckpt, delta)
     if json and target == "-":
         raise BadParam("--json and -o - both want stdout")
-    if json and list_prompts:
-        raise BadParam("--list-prompts prints a prompt a line; leave out --json")
+    require_alone(list_prompts, json=json, output=output)
     require_own_words(
         text_encoder, embeddings, clip_skip=clip_skip, tokenizer=tokenizer,
         allow_download=allow_download,

@@ -23,8 +23,7 @@ from ckptedit.cli.options import (
 )
 from ckptedit.cli.output import as_json, print_and_end
 from ckptedit.cli.progress import LOADING, progress
-from ckptedit.cli.words import as_fact, require_own_words, words_of
-from ckptedit.errors import BadParam
+from ckptedit.cli.words import as_fact, require_alone, require_own_words, words_of
 
 if TYPE_CHECKING:
     from ckptedit.families.vocabulary import Vocabulary
@@ -107,8 +106,7 @@ def project(
     from ckptedit.files import Checkpoint, check_output
     from ckptedit.subspaces.basis import parts
 
-    if json and list_prompts:
-        raise BadParam("--list-prompts prints a prompt a line; leave out --json")
+    require_alone(list_prompts, json=json, output=output)
     require_own_words(
         text_encoder, embeddings, clip_skip=clip_skip, tokenizer=tokenizer,
         allow_download=allow_download,

@@ -47,6 +47,16 @@ def require_own_words(folder: Path | None, embeddings: object, **of_its_own: obj
             )
 
 
+def require_alone(list_prompts: bool, **others: object) -> None:
+    """Raises BadParam for --list-prompts beside an option that asks for another result.
+
+    others: those options, None or False where they were not given
+    """
+    for name in others if list_prompts else ():
+        if others[name]:
+            raise BadParam(f"--list-prompts prints prompts, and no more; leave out --{name}")
+
+
 def as_fact(found: "Vocabulary | None") -> dict[str, Any] | None:
     """What was used, under stable names."""
     return None if found is None else {"path": str(found.where), "source": found.source}

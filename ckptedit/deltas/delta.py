@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ckptedit.deltas.change import Change, Dense, LowRank, Replacement
 from ckptedit.deltas.entry import SUFFIXES, Entry, check_parts, parse_entry
 from ckptedit.deltas.labels import MODEL_HASH
+from ckptedit.deltas.parts import holds_factors
 from ckptedit.errors import BadCheckpoint
 from ckptedit.families.spelling import counterparts, same_shape
 from ckptedit.files import Checkpoint, escape, opened, require_weights
@@ -113,9 +114,10 @@ def open_delta(checkpoint: Checkpoint) -> Delta:
     require_weights(checkpoint)
     version = checkpoint.metadata.get(FORMAT)
     if version is None:
-        raise BadCheckpoint(
-            f"{checkpoint.label} is no delta: `ckptedit diff BASE EDITED -o` writes one"
-        )
+        made = "`ckptedit diff BASE EDITED -o` writes one"
+        if holds_factors(checkpoint):
+            made = "`ckptedit import FILE BASE` makes one of another tool's edit"
+        raise BadCheckpoint(f"{checkpoint.label} is no delta: {made}")
     if version != VERSION:
         raise BadCheckpoint(f"{checkpoint.label}: its format is {escape(version)}, not {VERSION}")
     where = f"{checkpoint.label}: {TENSORS}"

@@ -46,7 +46,7 @@ def _front(
     done = {line.get("operation") for line in trunk(lines)}
     found = ["library_name: diffusers", "pipeline_tag: text-to-image"]
     if LICENCE.fullmatch(metadata.get("modelspec.license", "")):
-        found.append(f"license: {metadata['modelspec.license']}")
+        found.append(f'license: "{metadata["modelspec.license"]}"')  # `no` would be false
     found += (
         ["base_model:", *(f"- {name}" for name in base_models)] if base_models else [TO_FILL_IN]
     )

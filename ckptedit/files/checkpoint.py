@@ -47,6 +47,9 @@ class Checkpoint(Mapping[str, TensorInfo]):
             f"{self.label}: {escape(name)} is not read: {why}"
             for name, why in self.layout.unread.items()
         ]
+        if names := ", ".join(map(escape, self.layout.passed_over)):
+            said = "not read, and not in what is written: the full weights beside it are"
+            self.notes.append(f"{self.label}: {names}: {said}")
         self.sources: list[OpenFile] = []
         self.stale: dict[Path, int] = {}  # indexes with a wrong total_size, and the right one
         self.metadata: dict[str, str] = {}

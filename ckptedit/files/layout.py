@@ -83,6 +83,7 @@ class Layout:
     folder: Path | None = None  # where the parts are, unless it is a single file
     indexes: Mapping[str, Index] = field(default_factory=dict)  # by the prefix of their parts
     unread: Mapping[str, str] = field(default_factory=dict)  # component -> why it is not a part
+    passed_over: tuple[str, ...] = ()  # files of the same weights in another precision
 
     def require_all(self) -> None:
         """Raises BadCheckpoint if a component that matters cannot be read."""
@@ -120,13 +121,16 @@ def _folder(path: Path) -> Layout:
     components.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     parts: list[Part] = []
     indexes: dict[str, Index] = {}
+    beside: list[str] = []
     for name in components:
         weights = _weights(path / name)
         assert weights is not None  # those without were left out
+        beside += [f"{name}/{path.name}" for path in _variants(path / name) if path != weights]
         inner = find_layout(inside(path, weights))
         parts += [replace(part, prefix=f"{name}.") for part in inner.parts]
         indexes |= {f"{name}.": index for index in inner.indexes.values()}
-    return Layout(FOLDER, tuple(parts), path, indexes, _unread(path, set(children) - {*components}))
+    unread = _unread(path, set(children) - {*components})
+    return Layout(FOLDER, tuple(parts), path, indexes, unread, tuple(beside))
 
 
 def _unread(path: Path, others: set[str]) -> dict[str, str]:
@@ -152,15 +156,20 @@ def _other_weights(folder: Path) -> str | None:
     return None
 
 
+def _variants(folder: Path) -> list[Path]:
+    variants = [p for stem in WEIGHTS for p in sorted(folder.glob(f"{stem}.*{SUFFIX}"))]
+    variants = [path for path in variants if not SHARD.search(path.name)]  # their index counts
+    variants += [p for stem in WEIGHTS for p in sorted(folder.glob(f"{stem}{SUFFIX}.index.*.json"))]
+    return variants
+
+
 def _weights(folder: Path) -> Path | None:
     """The one checkpoint in a folder: full precision before a variant such as fp16."""
     for stem in WEIGHTS:
         for name in (f"{stem}{SUFFIX}", f"{stem}{INDEX_SUFFIX}"):
             if (folder / name).is_file():
                 return folder / name
-    variants = [p for stem in WEIGHTS for p in sorted(folder.glob(f"{stem}.*{SUFFIX}"))]
-    variants = [path for path in variants if not SHARD.search(path.name)]  # their index counts
-    variants += [p for stem in WEIGHTS for p in sorted(folder.glob(f"{stem}{SUFFIX}.index.*.json"))]
+    variants = _variants(folder)
     if len(variants) > 1:
         names = ", ".join(escape(variant.name) for variant in variants)
         raise BadCheckpoint(f"{escape(folder)}: which of {names}? give the file itself")

@@ -169,6 +169,11 @@ def test_architecture_resolution_and_prediction_are_those_of_the_spec(
     assert json.loads(keys["sd_merge_recipe"])["is_inpainting"] is (channels == 9)
 
 
+@pytest.mark.parametrize("name", ["no", "openrail++", "1.0"])
+def test_a_licence_is_a_text_in_the_card(name):
+    assert ModelCard(card({"modelspec.license": name}).decode()).data.license == name
+
+
 def test_the_date_is_that_of_the_last_entry_or_none(base, tmp_path, monkeypatch):
     assert "modelspec.date" not in metadata(edited(base, tmp_path)[0])
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")

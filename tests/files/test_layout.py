@@ -202,6 +202,17 @@ def test_a_component_counts_if_the_pipeline_lists_it(folder):
     assert "the component prior cannot be read" in refusal(folder)
 
 
+def test_weights_in_another_precision_beside_the_full_ones_are_a_note(folder, caplog):
+    checkpoint = Checkpoint(folder)
+    assert values(checkpoint)["unet.down.to_k"] == 2
+    beside = "unet/diffusion_pytorch_model.fp16.safetensors"
+    (note,) = checkpoint.notes
+    assert f"pipe: {beside}: not read, and not in what is written" in note
+    assert caplog.messages == [f"note: {note}"]
+    (folder / beside).unlink()
+    assert not Checkpoint(folder).notes
+
+
 def test_a_safety_checker_that_cannot_be_read_is_a_note(folder, caplog):
     (folder / "safety_checker").mkdir()
     (folder / "safety_checker/pytorch_model.bin").touch()
@@ -333,9 +344,9 @@ def test_a_stale_total_size_is_a_note(shards, total, caplog):
 def test_a_stale_total_size_of_a_component_is_a_note_that_names_it(folder):
     names = {"wte": "model-1.safetensors", "head": "model-2.safetensors"}
     write_index(folder / "text_encoder_2", names, total_size=48)
-    assert Checkpoint(folder).notes == []
+    beside = Checkpoint(folder).notes  # that the UNet is there twice
     write_index(folder / "text_encoder_2", names, total_size=47)
-    (note,) = Checkpoint(folder).notes
+    (note,) = [note for note in Checkpoint(folder).notes if note not in beside]
     said = "its total_size is 47, but the shards hold 48 bytes"
     assert note.endswith(f"pipe/text_encoder_2/{INDEX}: {said}")
 
