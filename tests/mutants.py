@@ -591,8 +591,8 @@ MUTANTS = (
     Mutant(
         "what stands for others is taken for all that there is",
         "evaluation/intervals.py",
-        "if whole and len(rows) >= FEW:",
-        "if False:",
+        "drawn_whole = whole and len(rows) >= FEW",
+        "drawn_whole = False",
         INTERVALS,
     ),
     Mutant(

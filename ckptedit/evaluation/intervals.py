@@ -40,8 +40,11 @@ def interval(
     if np.ptp(flat) == 0:
         return None if within is None else _exact(float(flat[0]), len(flat), within)
     rng = np.random.default_rng(SEED)
+    drawn_whole = whole and len(rows) >= FEW
+    if not drawn_whole and min(map(len, rows)) < 2:  # a group of one, drawn again, is itself
+        rows = [flat]
     counts = np.array([len(row) for row in rows], np.float64)
-    if whole and len(rows) >= FEW:
+    if drawn_whole:
         sums = np.array([row.sum() for row in rows])
         pick = rng.integers(len(rows), size=(RESAMPLES, len(rows)))
         sums, counts = sums[pick], counts[pick]  # [r, g]

@@ -35,6 +35,12 @@ def test_groups_that_stand_for_others_are_drawn_whole():
     assert interval(concepts[: FEW - 1], whole=True) == (0.5, 0.5)  # too few to stand for others
 
 
+def test_groups_of_one_are_drawn_among_each_other() -> None:
+    assert interval([[0.0], [1.0]]) == interval([[0.0, 1.0]]) == (0, 1)
+    low, high = interval([[0.2], [0.3], [0.4]], whole=True, pooled=True, within=None)
+    assert low < 0.25 and high > 0.35
+
+
 def test_a_mean_of_groups_is_not_the_mean_of_all_values():
     low, high = interval([[1.0] * 90, [0.0, 1.0] * 5])
     assert (low + high) / 2 == pytest.approx(0.75, abs=0.02)
