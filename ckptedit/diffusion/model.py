@@ -1,6 +1,5 @@
 """A checkpoint as a model that runs: built from our own configs and names, strictly, offline."""
 
-from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -8,76 +7,28 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module, Parameter
+from torch.nn import Module
 
+from ckptedit.diffusion.denoiser import Denoiser
 from ckptedit.diffusion.device import SMALL, resolve_device, resolve_precision, trainable
 from ckptedit.diffusion.fitting import WAITING, Plan, Sizes, fit, free_memory
 from ckptedit.diffusion.footprint import Footprint, footprint
 from ckptedit.diffusion.narrow import hold_narrow
 from ckptedit.diffusion.schedule import Schedule
-from ckptedit.families import Family, blocks_of, detect
-from ckptedit.families.family import UNET_PREFIXES
+from ckptedit.families import Family, detect
 from ckptedit.families.kv import kv_role
 from ckptedit.families.load import load_component, read_config
-from ckptedit.families.names import inverse, translate, unet_table
 from ckptedit.families.own import RESCALED, prediction_of, zero_snr
 from ckptedit.families.runnable import input_channels, require_runnable
 from ckptedit.families.stored import component_prefix
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, require_weights
-from ckptedit.text.condition import Condition
 from ckptedit.text.encoder import TextEncoder
 from ckptedit.text.load import load_text_encoder
 
 # of all pictures in a batch: 32 of mini or 2 of SD1 on a CPU; more are no faster
 ENOUGH = {"cpu": 32 * 16 * 16, "cuda": 16 * 64 * 64}
 GUIDED = 2  # passes of a picture at once, with its prompt and without
-
-
-class Denoiser:
-    """A UNet as a function: noised latents, timesteps and text to the noise it sees.
-
-    beside: what it takes beside latents [b, c, h, w], as more channels [1, n, h, w]; None: nothing
-    enlarged: how many pixels of a picture are one of its latent, either way
-    """
-
-    def __init__(
-        self,
-        unet: Module,
-        schedule: Schedule,
-        *,
-        beside: Callable[[Tensor], Tensor] | None = None,
-        enlarged: int = 8,
-    ) -> None:
-        self.unet, self.schedule = unet, schedule
-        self.beside, self.enlarged = beside, enlarged
-
-    def __call__(self, latents: Tensor, t: Tensor, text: Condition) -> Tensor:
-        """latents [b, c, h, w], t [b] in 0..999, text of b prompts -> noise [b, c, h, w]."""
-        return self.schedule.to_epsilon(self.output(latents, t, text), latents, t)
-
-    def output(self, latents: Tensor, t: Tensor, text: Condition) -> Tensor:
-        """As a call, but what the UNet itself puts out: noise, or a velocity."""
-        added = None
-        if text.pooled is not None:
-            added = {"text_embeds": text.pooled, **(text.extras or self.sizes(latents))}
-        if self.beside is not None:
-            more = self.beside(latents).expand(len(latents), -1, -1, -1)
-            latents = torch.cat([latents, more], 1)
-        output: Tensor = self.unet(
-            latents,
-            t,
-            encoder_hidden_states=text.tokens,
-            added_cond_kwargs=added,
-            return_dict=False,
-        )[0]
-        return output
-
-    def sizes(self, latents: Tensor) -> dict[str, Tensor]:
-        """What SDXL reads beside the text: the picture was as large as it is, and not cropped."""
-        height, width = (self.enlarged * side for side in latents.shape[2:])
-        row = torch.tensor([height, width, 0, 0, height, width], device=latents.device)
-        return {"time_ids": row.expand(len(latents), -1).to(latents.dtype)}
 
 
 class Model:
@@ -331,16 +282,3 @@ def open_model(
         prediction=prediction_of(checkpoint, found, prediction) if runs else prediction,
         text=text,
     )
-
-
-def kv_parameters(unet: Module, names: Mapping[str, Any] | list[str]) -> dict[str, Parameter]:
-    """The live parameters of a UNet behind K/V weights as stored, in that order."""
-    config: Any = unet.config
-    to_diffusers = inverse(unet_table(blocks_of(config)))
-    parameters = dict(unet.named_parameters())
-    found = {}
-    for name in names:
-        prefix = next(p for p in UNET_PREFIXES if name.startswith(p))
-        bare = name.removeprefix(prefix)
-        found[name] = parameters[bare if bare in parameters else translate(bare, to_diffusers)]
-    return found

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ckptedit.diffusion.model import Denoiser, Model, open_model
+from ckptedit.diffusion.denoiser import Denoiser
+from ckptedit.diffusion.model import Model, open_model
 from ckptedit.diffusion.noise import noises_for
 from ckptedit.errors import BadParam
 from ckptedit.families.own import RESCALED
