@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 import ckptedit
 from ckptedit.audits import PROBES, QUICK
-from ckptedit.audits.audit import bounds
+from ckptedit.audits.asked import bounds
 from ckptedit.cli import app
 from ckptedit.errors import BadParam
 from ckptedit.families import FAMILIES
@@ -153,3 +153,23 @@ def test_what_no_ledger_tells_of_is_audited_with_a_note(files):
     asked = ("--concept", "Hokusai", "--kind", "style", "--anchor", "Monet")
     done = run(*pair(files), *asked, "--probe", "residual")
     assert done.exit_code == 0 and "does not say that 'Hokusai' was erased" in done.stderr
+
+
+def test_deep_leaves_out_what_nobody_can_answer_and_says_why(files):
+    """The tiny model draws nothing, and no judge knows its pictures."""
+    done = run(*pair(files), "--deep", "--json", "-q", "-p", "gap.pictures=1", "-p",
+               "inversion.pictures=1", "-p", "inversion.steps=2")  # fmt: skip
+    report = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert {"prefix", "relearning"} <= set(report["left_out"])
+    assert set(report["left_out"]) | set(report["probes"]) == set(PROBES)
+    inversion = report["probes"]["inversion"]
+    assert inversion["left"] is None and inversion["figures"]["apart"] > 0
+    table = run(*pair(files), "--deep", "-p", "gap.pictures=1", "-p", "inversion.pictures=1", "-p",
+                "inversion.steps=2").stdout  # fmt: skip
+    assert "left out, prefix: " in table
+
+
+@pytest.mark.parametrize("asked", [("--probe", "prefix"), ("--max-relearned", "0.5")])
+def test_what_is_asked_for_and_has_no_answer_is_refused(files, asked):
+    refused(run(*pair(files), *asked, "-q"), "no suite is tiny's own")

@@ -12,6 +12,10 @@ PROBES = Registry(
         "residual": "ckptedit.audits.residual:Residual",
         "collateral": "ckptedit.audits.collateral:Collateral",
         "recoverability": "ckptedit.audits.recoverability:Recoverability",
+        "gap": "ckptedit.audits.gap:Gap",
+        "prefix": "ckptedit.audits.prefix:Prefix",
+        "inversion": "ckptedit.audits.inversion:Inversion",
+        "relearning": "ckptedit.audits.relearning:Relearning",
     },
 )
 QUICK = ("residual", "collateral", "recoverability")  # seconds, without a picture

@@ -1,50 +1,37 @@
 """From two checkpoints and a concept to what each probe found."""
 
-import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ckptedit.audits import PROBES, QUICK
+from ckptedit.audits import PROBES
+from ckptedit.audits.asked import (
+    Kept,
+    answers,
+    any_runs,
+    bounds,
+    chosen_probes,
+    judging,
+    made,
+    outcomes,
+    running,
+)
 from ckptedit.audits.pair import original_and_edited
-from ckptedit.audits.probe import Bound, Finding, Probe
-from ckptedit.audits.subject import subject
-from ckptedit.concepts.anchors import default_anchor
-from ckptedit.concepts.kinds import kind_of
-from ckptedit.concepts.lexicon import Lexicon, lexicon_of
+from ckptedit.audits.probe import Finding
+from ckptedit.audits.subject import Subject, subject
+from ckptedit.audits.target import named, require_original, target_of
+from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.lists import one_or_more
 from ckptedit.concepts.names import distinct
-from ckptedit.concepts.private import is_hidden, stands_for, tells_of
-from ckptedit.concepts.spelling import meant, respelled
-from ckptedit.concepts.targets import Target, erased
-from ckptedit.concepts.templates import require_kind
-from ckptedit.deltas.overlay import Overlay
-from ckptedit.errors import BadParam
-from ckptedit.evaluation.world import world_for
-from ckptedit.families import Family, detect
-from ckptedit.families.runnable import require_runnable
+from ckptedit.diffusion import choose_threads, threads
+from ckptedit.families import detect
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, require_weights
-from ckptedit.files.history import trunk
-from ckptedit.params import typed
 from ckptedit.progress import Track, silent
-from ckptedit.text.encoder import TextEncoder
 from ckptedit.text.load import load_text_encoder
-
-log = logging.getLogger("ckptedit")
-
-
-@dataclass(frozen=True)
-class Kept:
-    """How a limit came out. value: None where the probe has no such figure."""
-
-    name: str
-    probe: str
-    figure: str
-    limit: float
-    value: float | None
-    kept: bool
 
 
 @dataclass(frozen=True)
@@ -53,6 +40,7 @@ class Audit:
 
     concept, kind, anchor: the target; aliases: other names of it, by the user
     findings: by probe; limits: those that were set
+    left_out: probes that `deep` would have asked, and why they were not
     """
 
     concept: str
@@ -61,6 +49,7 @@ class Audit:
     aliases: tuple[str, ...]
     findings: Mapping[str, Finding]
     limits: tuple[Kept, ...]
+    left_out: Mapping[str, str]
 
     @property
     def passed(self) -> bool:
@@ -77,12 +66,17 @@ class Audit:
         return {
             "concept": self.concept, "kind": self.kind, "anchor": self.anchor,
             "aliases": list(self.aliases), "passed": self.passed, "worst": self.worst,
-            "limits": [asdict(each) for each in self.limits],
+            "limits": [asdict(each) for each in self.limits], "left_out": dict(self.left_out),
             "probes": {
-                name: {"by": PROBES[name].by, **found.as_dict()}  # type: ignore[attr-defined]
-                for name, found in self.findings.items()
+                name: {"by": by(name), **found.as_dict()} for name, found in self.findings.items()
             },
         }  # fmt: skip
+
+
+def by(name: str) -> str:
+    """Who could bring a concept back as a probe does."""
+    probe: Any = PROBES[name]
+    return str(probe.by)
 
 
 def audit(
@@ -116,162 +110,58 @@ def audit(
     tokenizer, clip_skip: as in `open_model`
     Raises BadParam before anything is read if it can be known.
     """
-    held = dict(limits or {})
-    chosen = chosen_probes(one_or_more(probes), deep, held)
+    held, given = dict(limits or {}), one_or_more(probes)
+    chosen = chosen_probes(given, deep, held)
     asked = made(chosen, params or {})
+    left_out: dict[str, str] = {}
+    needed = [*given, *(bounds()[name][0] for name in held)] if deep else chosen
+    answered = partial(answers, needed=needed, left_out=left_out)
     with original_and_edited(original, checkpoint) as (before, after):
         require_weights(before, after)
-        family = detect(before)
-        asked = answerable(asked, before, after, given=one_or_more(probes), held=held)
-        gone = _named(concept, after)
-        _require_original(gone, before, after)
-        encoder = load_text_encoder(before, family, tokenizer=tokenizer, clip_skip=clip_skip)
-        lexicon = lexicon_of(family)
-        target = _target(gone, kind, anchor, after, encoder, lexicon, family)
-        others = tuple(each for each in distinct(one_or_more(aliases)) if each != target.concept)
-        for name in others:
-            encoder.require_concept(name)
-        about = subject(
-            target, after, before, family, encoder=encoder, lexicon=lexicon, aliases=others,
-            device=device, seed=seed, track=track,
+        asked = answered({n: partial(running, each, before, after) for n, each in asked.items()})
+        gone = named(concept, after)
+        require_original(gone, before, after)
+        about = about_pair(
+            before, after, gone, kind, anchor, aliases=one_or_more(aliases), device=device,
+            seed=seed, tokenizer=tokenizer, clip_skip=clip_skip, track=track,
         )  # fmt: skip
-        findings = {name: probe.run(about, track) for name, probe in asked.items()}
-    return Audit(target.concept, target.kind, target.anchor, others, findings,
-                 tuple(outcomes(findings, held)))  # fmt: skip
+        asked = answered({name: partial(judging, each, about) for name, each in asked.items()})
+        with threads_for(about) if any_runs(asked) else nullcontext():
+            findings = answered({n: partial(each.run, about, track) for n, each in asked.items()})
+    told = about.target
+    return Audit(
+        told.concept, told.kind, told.anchor, about.aliases, findings,
+        tuple(outcomes(findings, held)), left_out,
+    )  # fmt: skip
 
 
-def bounds() -> dict[str, tuple[str, Bound]]:
-    """Every limit that may be set: its name -> the probe, and the figure it is on."""
-    found = {}
-    for name in PROBES:
-        kind: Any = PROBES[name]
-        found.update({option: (name, bound) for option, bound in kind.bounds.items()})
-    return found
-
-
-def chosen_probes(given: Sequence[str], deep: bool, limits: Mapping[str, float]) -> list[str]:
-    """The probes to ask, in the order of PROBES, those of the limits among them."""
-    known = bounds()
-    for name in limits:
-        if name not in known:
-            raise BadParam(f"no limit is called {name!r}; there are: {', '.join(known)}")
-    for name in given:
-        PROBES[name]  # raises UnknownName
-    wanted = {*(PROBES if deep else given or QUICK), *given, *(known[name][0] for name in limits)}
-    return [name for name in PROBES if name in wanted]
-
-
-def made(names: Sequence[str], params: Mapping[str, Mapping[str, Any]]) -> dict[str, Probe]:
-    """The probes with their parameters. Raises BadParam for those of a probe that is not asked."""
-    for owner in params:
-        if owner not in names:
-            raise BadParam(f"{owner!r} is none of the probes asked here: {', '.join(names)}")
-    return {name: PROBES[name](**typed(PROBES[name], params.get(name, {}), name)) for name in names}
-
-
-def answerable(
-    probes: Mapping[str, Probe],
+def about_pair(
     before: Checkpoint,
     after: Checkpoint,
-    *,
-    given: Sequence[str],
-    held: Mapping[str, float],
-) -> dict[str, Probe]:
-    """The probes without those that this family has no answer to, which --deep asked for only.
-
-    Raises BadParam if such a one was named, or a limit is on it.
-    """
-    wanted = {*given, *(bounds()[name][0] for name in held)}
-    found = {}
-    for name, probe in probes.items():
-        try:
-            if probe.runs:
-                require_runnable(before)
-                require_runnable(after)
-            if probe.judged:
-                world_for(before)
-        except BadParam as error:
-            if name in wanted:
-                error.add_note(f"--probe {name}")
-                raise
-            log.warning("%s is left out: %s", name, error)
-            continue
-        found[name] = probe
-    return found
-
-
-def outcomes(findings: Mapping[str, Finding], limits: Mapping[str, float]) -> list[Kept]:
-    """How each limit came out."""
-    found = []
-    for name, limit in limits.items():
-        probe, bound = bounds()[name]
-        value = findings[probe].figures.get(bound.figure)
-        found.append(Kept(name, probe, bound.figure, limit, value, bound.keeps(value, limit)))
-    return found
-
-
-def history(checkpoint: Checkpoint) -> list[dict[str, Any]]:
-    """The ledger of a checkpoint; of a base with a delta, what was done to either."""
-    more = checkpoint.delta.ledger if isinstance(checkpoint, Overlay) else []
-    return [*checkpoint.ledger, *more]
-
-
-def _named(concept: str | None, after: Checkpoint) -> str:
-    if concept is not None:
-        return concept
-    gone = [target.concept for target in erased(history(after))]
-    if len(gone) == 1 and not is_hidden(gone[0]):
-        return gone[0]
-    said = f"has {len(gone)} erased concepts" if gone else "tells of no erased concept"
-    raise BadParam(f"the ledger of {after.label} {said}: name the one to audit with --concept")
-
-
-def _require_original(concept: str, before: Checkpoint, after: Checkpoint) -> None:
-    """Raises BadParam if the concept was gone before; notes an original that no entry names."""
-    if tells_of(before.ledger, concept):
-        raise BadParam(
-            f"{before.label} has {concept!r} erased already, by its own ledger: give what it was "
-            "before that as --original"
-        )
-    lines = trunk(history(after))
-    parents = {str(line.get("parent_sha256")) for line in lines}
-    if lines and before.data_sha256() not in parents:
-        log.warning("the ledger of %s does not name %s", after.label, before.label)
-
-
-def _target(
     concept: str,
     kind: str,
     anchor: str,
-    after: Checkpoint,
-    encoder: TextEncoder,
-    lexicon: Lexicon,
-    family: Family,
-) -> Target:
-    """The concept as the ledger has it, or as an erasure would take it."""
-    told = next((t for t in erased(history(after)) if stands_for(t.concept, concept)), None)
-    if told is None:
-        concept = respelled(concept, lexicon)
-        if like := meant(concept, lexicon, encoder.is_word):
-            raise BadParam(
-                f"nothing says that {concept!r} was erased; did you mean {like!r}? A misspelling "
-                "of it is an --alias"
-            )
-        log.warning("the ledger of %s does not say that %r was erased", after.label, concept)
-    elif not is_hidden(told.concept):
-        concept = told.concept
-    encoder.require_concept(concept)
-    if kind != "auto":
-        require_kind(kind)
-    elif told is not None:
-        kind = told.kind
-    else:
-        kind = kind_of(concept, encoder, lexicon)
-    if not anchor and told is not None:
-        if is_hidden(told.anchor):
-            raise BadParam(f"the ledger hides the anchor of {concept!r}: name it with --anchor")
-        anchor = told.anchor
-    usual = family.anchors.of(kind)
-    anchor = anchor or default_anchor(concept, kind, encoder, lexicon, usual=usual, gone=[concept])
-    encoder.require_concept(anchor)
-    return Target(concept, kind, anchor)
+    *,
+    aliases: Sequence[str],
+    device: str,
+    seed: int,
+    tokenizer: str | Path | Vocabulary | None,
+    clip_skip: int | None,
+    track: Track,
+) -> Subject:
+    """What every probe is given. Arguments and errors as of `audit`."""
+    family = detect(before)
+    encoder = load_text_encoder(before, family, tokenizer=tokenizer, clip_skip=clip_skip)
+    lexicon = lexicon_of(family)
+    target = target_of(concept, kind, anchor, after, encoder, lexicon, family)
+    others = tuple(name for name in distinct(aliases) if name != target.concept)
+    for name in others:
+        encoder.require_concept(name)
+    return subject(
+        target, after, before, family, encoder=encoder, lexicon=lexicon, aliases=others,
+        device=device, seed=seed, track=track,
+    )  # fmt: skip
+
+
+def threads_for(about: Subject) -> AbstractContextManager[None]:
+    return threads(choose_threads(about.teacher.parameters))

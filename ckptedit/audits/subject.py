@@ -8,13 +8,19 @@ from torch import Tensor
 
 from ckptedit.audits.variants import Company
 from ckptedit.concepts.lexicon import Lexicon
+from ckptedit.concepts.names import same_name
 from ckptedit.concepts.neighbors import without
 from ckptedit.concepts.targets import Target
 from ckptedit.concepts.templates import OTHER
+from ckptedit.diffusion import Model, open_model
 from ckptedit.drift.compare import compare
 from ckptedit.drift.comparison import Comparison
 from ckptedit.erasure.kv import KVWeights
-from ckptedit.errors import Incompatible
+from ckptedit.errors import BadParam, Incompatible
+from ckptedit.evaluation.eye import NOBODY, Eye
+from ckptedit.evaluation.eyes import eyes_for
+from ckptedit.evaluation.suite import World
+from ckptedit.evaluation.world import world_for
 from ckptedit.families import Family
 from ckptedit.families.kv import kv_role
 from ckptedit.files import Checkpoint
@@ -77,6 +83,45 @@ class Subject:
     edited: TextEncoder
     device: str = "auto"
     seed: int = 0
+
+    @cached_property
+    def teacher(self) -> Model:
+        """The original, to run."""
+        return open_model(self.original, device=self.device, family=self.family, text=self.encoder)
+
+    @cached_property
+    def model(self) -> Model:
+        """The edited checkpoint, to run."""
+        return open_model(self.checkpoint, device=self.device, family=self.family, text=self.edited)
+
+    @cached_property
+    def judge(self) -> Eye:
+        """Who looks at this family's pictures. Raises BadParam if nobody can."""
+        return next(eyes_for(self.world, None, NOBODY))
+
+    @cached_property
+    def world(self) -> World:
+        return world_for(self.original)
+
+    @property
+    def seen_as(self) -> int:
+        """The judge's class of the target. Raises BadParam if it knows no such."""
+        known = self.world.styles if self.target.kind == "style" else self.world.objects
+        for at, name in enumerate(known):
+            if same_name(name, self.target.concept):
+                return at
+        raise BadParam(
+            f"the judge does not know the {self.target.kind} {self.target.concept!r}; it knows: "
+            f"{', '.join(known)}"
+        )
+
+    @property
+    def can_judge(self) -> bool:
+        """Whether a judge knows the target."""
+        try:
+            return self.seen_as >= 0
+        except BadParam:
+            return False
 
     @cached_property
     def company(self) -> Company:

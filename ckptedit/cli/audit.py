@@ -63,7 +63,7 @@ def audit(
             autocompletion=one_of(*PROBES),
         ),
     ] = None,
-    deep: Annotated[bool, Option("--deep", help="All probes; minutes, and pictures.")] = False,
+    deep: Annotated[bool, Option("--deep", help="All probes it can answer; minutes.")] = False,
     alias: Annotated[
         Strings,
         Option(metavar="NAME", help="Another name of it, or @file; repeatable; default: none."),
@@ -84,6 +84,10 @@ def audit(
     max_collateral: Annotated[Limit, _limit("another word moved farther")] = None,
     min_distance: Annotated[Limit, _limit("what restores it is nearer to a word")] = None,
     max_restored: Annotated[Limit, _limit("embeddings restore more of it, 0..1")] = None,
+    max_gap: Annotated[Limit, _limit("its name tells the model more of it, 0..1")] = None,
+    max_attack: Annotated[Limit, _limit("a prefix shows it in more pictures, 0..1")] = None,
+    max_return: Annotated[Limit, _limit("more of its pictures come back from noise, 0..1")] = None,
+    max_relearned: Annotated[Limit, _limit("training shows it in more pictures, 0..1")] = None,
     param: Param = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -105,7 +109,8 @@ def audit(
 
     held = {
         "max_residual": max_residual, "max_left": max_left, "max_collateral": max_collateral,
-        "min_distance": min_distance, "max_restored": max_restored,
+        "min_distance": min_distance, "max_restored": max_restored, "max_gap": max_gap,
+        "max_attack": max_attack, "max_return": max_return, "max_relearned": max_relearned,
     }  # fmt: skip
     limits = {name: value for name, value in held.items() if value is not None}
     params = of_probes(param or ())
@@ -165,6 +170,8 @@ def tables(found: "Audit") -> "Iterator[RenderableType]":
             yield _rows(each.rows[:SHOWN])
         if each.unread:
             yield Text(f"not asked, {len(each.unread)}: {'; '.join(map(escape, each.unread))}")
+    for name, reason in found.left_out.items():
+        yield Text(f"left out, {name}: {escape(reason)}")
     for limit in found.limits:
         option = f"--{limit.name.replace('_', '-')} {limit.limit:g}"
         value = "not measured" if limit.value is None else f"{limit.value:.3g}"

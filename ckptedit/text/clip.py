@@ -10,6 +10,7 @@ from torch.nn import Module
 
 from ckptedit.errors import BadParam
 from ckptedit.files.cache import digest
+from ckptedit.text.condition import Condition
 from ckptedit.text.encoder import BATCH, Encoded, TextEncoder, not_in
 from ckptedit.text.tower import Read, Tower
 
@@ -132,6 +133,17 @@ class ClipEncoder(TextEncoder):
         if not len(ids):
             return torch.empty(0, ids.shape[1], self.width)
         return torch.cat([part.tokens for part in self._read(ids, batch)], -1)
+
+    def condition(self, ids: Tensor) -> Condition:
+        """What a denoiser reads of token numbers [n, L]; gradients flow through it, if they are on
+        and no layer is streamed.
+
+        Of a family in which the empty prompt reads as zeros, it does not here.
+        """
+        parts = self._read(ids, len(ids))
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        tokens = torch.cat([part.tokens for part in parts], -1)
+        return Condition(tokens, pooled[0] if pooled else None)
 
     def _read(self, ids: Tensor, batch: int) -> list[Read]:
         """What each tower reads of token numbers that are padded for the first."""
