@@ -47,6 +47,8 @@ FIDELITY = "tests/evaluation/test_fidelity.py"
 MATCHED = "tests/evaluation/test_matched.py"
 TOWERS = "tests/evaluation/test_towers.py"
 VIT = "tests/evaluation/test_vit.py"
+AUDITS = "tests/audits/test_quick_probes.py"
+DEEP = "tests/audits/test_deep_probes.py"
 KINDS = "tests/deltas/kinds/test_by_hand.py"
 PACKED = "tests/deltas/test_packings.py"
 PARTIAL = "tests/deltas/test_partial_checkpoints.py"
@@ -1119,6 +1121,69 @@ MUTANTS = (
         "    if not trunk(lines):",
         "    if False:",
         "tests/families/test_provenance.py",
+    ),
+    Mutant(
+        "a residual is measured from where the anchor went, and an edit that moved both looks done",
+        "audits/subject.py",
+        "2 * dot(edited, self.cross, original)",
+        "2 * dot(edited, self.after, original)",
+        AUDITS,
+    ),
+    Mutant(
+        "keys that were left as they are hide that the values are gone",
+        "audits/residual.py",
+        '"left": left, "residual": min(residual.values())',
+        '"left": left, "residual": max(residual.values())',
+        AUDITS,
+    ),
+    Mutant(
+        "an edited text encoder is audited by what the original's says",
+        "audits/residual.py",
+        "if subject.edited is not subject.encoder:",
+        "if subject.edited is None:",
+        AUDITS,
+    ),
+    Mutant(
+        "what restores a concept is sought from nothing, and seems far where nothing was erased",
+        "audits/recoverability.py",
+        "return typed + torch",
+        "return torch",
+        AUDITS,
+    ),
+    Mutant(
+        "a limit that must be reached counts as kept below it",
+        "audits/probe.py",
+        "if self.most else value >= limit",
+        "if self.most else value <= limit",
+        AUDITS,
+    ),
+    Mutant(
+        "the gap of the edited model is measured on other noise",
+        "audits/gap.py",
+        'noised(model.schedule, latents, t, "gap")',
+        "noised(model.schedule, latents, t, str(id(model)))",
+        DEEP,
+    ),
+    Mutant(
+        "an inversion steps with the noise level of where it comes from",
+        "audits/inversion.py",
+        "noise, torch.full_like(at, then))",
+        "noise, at)",
+        DEEP,
+    ),
+    Mutant(
+        "a prefix search changes another word than the gradient was asked about",
+        "audits/prefix.py",
+        "slope[:, 1 + place]",
+        "slope[:, place]",
+        DEEP,
+    ),
+    Mutant(
+        "relearning trains the keys alone",
+        "audits/relearning.py",
+        "names = list(KVWeights(model.checkpoint, model.family))",
+        'names = list(KVWeights(model.checkpoint, model.family, roles="k"))',
+        DEEP,
     ),
 )
 
