@@ -159,7 +159,7 @@ def about_pair(
         encoder.require_concept(name)
     return subject(
         target, after, before, family, encoder=encoder, lexicon=lexicon, aliases=others,
-        device=device, seed=seed, track=track,
+        clip_skip=clip_skip, device=device, seed=seed, track=track,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ class Collateral(Probe):
     def run(self, subject: Subject, track: Track) -> Finding:
         found = moved_words(
             subject.comparison, subject.original, subject.checkpoint, subject.family,
-            count=EVERY, reading={"tokenizer": subject.encoder.vocabulary}, track=track,
+            count=EVERY, reading=subject.reading, track=track,
         )  # fmt: skip
         own = [word for word in found.farthest if word.word in subject.names]
         ranked = [word.word for word in found.farthest[: self.words + SPARE]]

@@ -13,7 +13,7 @@ what still shows the concept then is the model's own. The original is asked the 
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ class Inversion(Probe):
     def run(self, subject: Subject, track: Track) -> Finding:
         seen = drawn(subject, self.pictures, track)
         judged = subject.can_judge
-        rows = []
+        rows: list[dict[str, Any]] = []
         told = {"nothing": [""] * len(seen.cells), "the name": seen.prompts}
         for who, model in (("edited", subject.model), ("original", subject.teacher)):
             for said, prompts in told.items():

@@ -32,8 +32,9 @@ from ckptedit.errors import BadParam
 from ckptedit.params import Within
 from ckptedit.progress import Track
 from ckptedit.subspaces.wordlist import whole_words
+from ckptedit.text.clip import ClipEncoder
 from ckptedit.text.condition import Condition
-from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.load import load_text_encoder
 
 TIMES = (0.3, 0.5, 0.7, 0.9)  # of the schedule, at which a prompt is tried
 
@@ -60,7 +61,7 @@ class Prefix(Probe):
 
     def run(self, subject: Subject, track: Track) -> Finding:
         seen = drawn(subject, self.pictures, track)
-        search = _search(subject, seen)
+        search = _search(subject, seen, self.words)
         found, losses = self._sought(search, subject.seed, track)
         text = " ".join(search.words[i] for i in found)
         wanted = cells(subject, self.asked, first=1000)
@@ -102,11 +103,13 @@ class Prefix(Probe):
 class _Search:
     """Prompts with words before them, tried on moments of denoising the concept's pictures.
 
+    encoder: holds its layers, since gradients pass them
     words: whole ones, tokens [v] their numbers; ids: [n, L] the prompts without a prefix
     states, noise: [n, c, h, w]; t: [n]; count: how many prefixes were tried
     """
 
     model: Model
+    encoder: ClipEncoder
     words: Sequence[str]
     tokens: Tensor
     ids: Tensor
@@ -119,21 +122,22 @@ class _Search:
     def loss(self, prefix: Sequence[int]) -> float:
         """Of denoising with a prefix, by places in the list."""
         self.count += 1
-        return float(self._loss(self.model.text.condition(self._with(prefix))))
+        return float(self._loss(self.encoder.condition(self._with(prefix))))
 
     @torch.no_grad()
     def without(self) -> float:
-        return float(self._loss(self.model.text.condition(self.ids)))
+        return float(self._loss(self.encoder.condition(self.ids)))
 
     def likely(self, prefix: Sequence[int], place: int, count: int) -> list[int]:
         """Words that the gradient says would lower the loss most at a place of the prefix."""
-        encoder, ids = self.model.text, self._with(prefix)
+        encoder, ids = self.encoder, self._with(prefix)
         with torch.enable_grad(), _watched(encoder, ids.shape) as shifts:
             loss = self._loss(encoder.condition(ids))
             slopes = torch.autograd.grad(loss, shifts)
         score = torch.zeros(len(self.tokens), device=ids.device)
         for tower, slope in zip(encoder.towers, slopes, strict=True):
-            rows: Any = tower.transformer.get_input_embeddings().weight
+            transformer: Any = tower.transformer
+            rows = transformer.get_input_embeddings().weight
             score += rows[self.tokens].float() @ slope[:, 1 + place].sum(0).float()
         return [int(i) for i in score.argsort(stable=True)[:count]]
 
@@ -155,19 +159,25 @@ class _Search:
         return total / self.noise.numel()
 
 
-def _search(subject: Subject, seen: Drawn) -> _Search:
-    """Raises BadParam if a prefix has no room."""
+def _search(subject: Subject, seen: Drawn, count: int) -> _Search:
+    """count: of words to make room for. Raises BadParam if there is none."""
     model = subject.model
-    ids, lengths = model.text.pad(seen.prompts)
-    words = whole_words(model.text)
-    tokens = [model.text.tokens(word)[0] for word in words]
-    if int(lengths.max()) + 1 > model.text.max_length:
-        raise BadParam("its prompts fill the text encoder: there is no room for a prefix")
+    encoder = load_text_encoder(
+        subject.checkpoint, subject.family, **subject.reading, streamed=False
+    ).to(model.device)
+    ids, lengths = encoder.pad(seen.prompts)
+    words = whole_words(encoder)
+    tokens = [encoder.tokens(word)[0] for word in words]
+    if int(lengths.max()) + count > encoder.max_length:
+        raise BadParam(
+            f"its prompts have up to {int(lengths.max()) - 2} tokens, and the encoder takes "
+            f"{encoder.max_length - 2}: there is no room for {count} words before them"
+        )
     times = [int(at * model.schedule.timesteps) for at in TIMES]
     parts = [noised(model.schedule, seen.latents, t, "prefix") for t in times]
     there = model.device
     return _Search(
-        model, words, torch.tensor(tokens, device=there), ids.repeat(len(times), 1),
+        model, encoder, words, torch.tensor(tokens, device=there), ids.repeat(len(times), 1),
         torch.cat([states for states, _ in parts]).to(there),
         torch.cat([noise for _, noise in parts]).to(there),
         torch.tensor(times).repeat_interleave(len(seen.cells)).to(there),
@@ -175,11 +185,12 @@ def _search(subject: Subject, seen: Drawn) -> _Search:
 
 
 @contextmanager
-def _watched(encoder: TextEncoder, shape: Sequence[int]) -> Iterator[list[Tensor]]:
+def _watched(encoder: ClipEncoder, shape: Sequence[int]) -> Iterator[list[Tensor]]:
     """Yields, for each tower, zeros [n, L, d] that are added to its token embeddings."""
     shifts, hooks = [], []
     for tower in encoder.towers:
-        rows: Any = tower.transformer.get_input_embeddings()
+        transformer: Any = tower.transformer
+        rows = transformer.get_input_embeddings()
         shift = torch.zeros(*shape, rows.weight.shape[1], device=encoder.device, requires_grad=True)
         shifts.append(shift)
         hooks.append(rows.register_forward_hook(lambda m, given, out, s=shift: out + s))

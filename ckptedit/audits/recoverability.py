@@ -68,7 +68,7 @@ class Recoverability(Probe):
         )
         length = float(real.norm())
         names, words = known_words(
-            subject.checkpoint, subject.family, tokenizer=subject.encoder.vocabulary, track=track
+            subject.checkpoint, subject.family, **subject.reading, track=track
         )
         near = distances(found, torch.from_numpy(words)) / length  # [n]
         rows = [

@@ -127,4 +127,6 @@ class Relearning(Probe):
         else:
             names = list(KVWeights(model.checkpoint, model.family))
             found = list(kv_parameters(model.unet, names).values())
-        return [weight.requires_grad_() for weight in found]
+        for weight in found:
+            weight.requires_grad_()
+        return found

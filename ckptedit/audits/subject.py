@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from ckptedit.families import Family
 from ckptedit.families.kv import kv_role
 from ckptedit.files import Checkpoint
 from ckptedit.progress import Track, silent
-from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.clip import ClipEncoder
 from ckptedit.text.load import load_text_encoder
 
 COMPANIONS = 4  # concepts of the other kind that the target is named beside
@@ -79,10 +80,16 @@ class Subject:
     family: Family
     lexicon: Lexicon
     comparison: Comparison
-    encoder: TextEncoder
-    edited: TextEncoder
+    encoder: ClipEncoder
+    edited: ClipEncoder
+    clip_skip: int | None = None
     device: str = "auto"
     seed: int = 0
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How text is read, as `load_text_encoder` takes it."""
+        return {"tokenizer": self.encoder.vocabulary, "clip_skip": self.clip_skip}
 
     @cached_property
     def teacher(self) -> Model:
@@ -97,7 +104,7 @@ class Subject:
     @cached_property
     def judge(self) -> Eye:
         """Who looks at this family's pictures. Raises BadParam if nobody can."""
-        return next(eyes_for(self.world, None, NOBODY))
+        return eyes_for(self.world, None, NOBODY)[0][0]
 
     @cached_property
     def world(self) -> World:
@@ -171,9 +178,10 @@ def subject(
     original: Checkpoint,
     family: Family,
     *,
-    encoder: TextEncoder,
+    encoder: ClipEncoder,
     lexicon: Lexicon,
     aliases: tuple[str, ...] = (),
+    clip_skip: int | None = None,
     device: str = "auto",
     seed: int = 0,
     track: Track = silent,
@@ -182,10 +190,12 @@ def subject(
     comparison = compare(original, checkpoint, track=track)
     edited = encoder
     if any(tensor.component == "text" for tensor in comparison.changed):
-        edited = load_text_encoder(checkpoint, family, tokenizer=encoder.vocabulary)
+        edited = load_text_encoder(
+            checkpoint, family, tokenizer=encoder.vocabulary, clip_skip=clip_skip
+        )
     return Subject(
         target, aliases, original, checkpoint, family, lexicon, comparison, encoder, edited,
-        device, seed,
+        clip_skip, device, seed,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from ckptedit.concepts.targets import Target
 from ckptedit.families import Family, kv_weights
 from ckptedit.families.vocabulary import find_vocabulary
 from ckptedit.files import Checkpoint
-from ckptedit.text import TextEncoder
+from ckptedit.text.clip import ClipEncoder
 
 VAN_GOGH = Target("van gogh", "style", "monet")
 Edit = Callable[[str, torch.Tensor], torch.Tensor]
@@ -22,7 +22,7 @@ Edit = Callable[[str, torch.Tensor], torch.Tensor]
 
 @pytest.fixture
 def about(
-    checkpoint: Path, family: Family, encoder: TextEncoder, tmp_path: Path
+    checkpoint: Path, family: Family, encoder: ClipEncoder, tmp_path: Path
 ) -> Callable[..., Subject]:
     """Makes the subject of an edit: a function of each K/V weight's role and value."""
 

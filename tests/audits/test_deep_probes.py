@@ -126,7 +126,7 @@ def test_a_prefix_is_read_as_its_words_are_and_never_makes_it_worse(same):
 def search(same):
     from ckptedit.audits.drawn import drawn
 
-    return _search(same, drawn(same, 1, silent))
+    return _search(same, drawn(same, 1, silent), 2)
 
 
 def test_words_found_are_the_tokens_that_a_prompt_with_them_has(same, search):
@@ -137,7 +137,7 @@ def test_words_found_are_the_tokens_that_a_prompt_with_them_has(same, search):
 
 def test_the_gradient_of_a_word_is_the_slope_of_the_loss(search):
     """Beside a difference of the loss along the embedding, by the same hooks."""
-    encoder, ids = search.model.text, search._with([3, 9])
+    encoder, ids = search.encoder, search._with([3, 9])
     with torch.enable_grad(), _watched(encoder, ids.shape) as shifts:
         (slope,) = torch.autograd.grad(search._loss(encoder.condition(ids)), shifts)
     along = torch.zeros_like(slope)
@@ -154,12 +154,17 @@ def test_the_gradient_of_a_word_is_the_slope_of_the_loss(search):
 
 
 def test_likely_words_have_the_least_product_with_the_gradient(search):
-    encoder, ids = search.model.text, search._with([3, 9])
+    encoder, ids = search.encoder, search._with([3, 9])
     with torch.enable_grad(), _watched(encoder, ids.shape) as shifts:
         (slope,) = torch.autograd.grad(search._loss(encoder.condition(ids)), shifts)
     rows = encoder.transformer.get_input_embeddings().weight[search.tokens]
     score = rows @ slope[:, 2].sum(0)
     assert search.likely([3, 9], 1, 5) == score.argsort(stable=True)[:5].tolist()
+
+
+def test_a_prefix_without_room_is_refused(same):
+    with pytest.raises(BadParam, match="no room for 16 words"):
+        Prefix(words=16, pictures=1).run(same, silent)
 
 
 @pytest.mark.parametrize("trains", ["kv", "unet"])
