@@ -21,6 +21,11 @@ class Incompatible(CkptError):
     """Two checkpoints, or an edit and its checkpoint, do not have the same tensors."""
 
 
+class Busy(CkptError):
+    """What is needed is held by others at the moment, or they went away. The same again may do:
+    exit status 75, EX_TEMPFAIL of sysexits.h."""
+
+
 class DoesNotFit(Incompatible):
     """A delta was made from other tensors than those it is to be applied to. Exit status 1."""
 

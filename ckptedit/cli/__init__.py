@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from ckptedit import __version__
+from ckptedit.cli.company import require_shared, verdict
 from ckptedit.cli.erase_methods import ARGUMENTS
 from ckptedit.cli.streams import secure_streams
 from ckptedit.cli.trouble import told
@@ -46,8 +47,9 @@ class ErrorsToExit(TyperGroup):
             if not hasattr(error, "format_message"):  # Typer keeps its exceptions to itself
                 raise
             message = error.format_message()
-            typer.echo(message if "\n" in message else misused(error, message), err=True)
-            status = 2
+            speaks, status = verdict(2)
+            if speaks:
+                typer.echo(message if "\n" in message else misused(error, message), err=True)
         if not extra.get("standalone_mode", True):
             return status
         sys.exit(status if isinstance(status, int) else 0)
@@ -73,11 +75,14 @@ def report(
     debug: bool,
 ) -> int:  # fmt: skip
     """Says on stderr what went wrong, with the traceback if debug; returns the exit status."""
+    message, status = told(error, options, interrupted)
+    speaks, status = verdict(status)
+    if not speaks:
+        return status
     if debug:
         import traceback
 
         traceback.print_exception(error)
-    message, status = told(error, options, interrupted)
     typer.echo(f"error: {message}", err=True)
     return status
 
@@ -97,7 +102,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich would take longer to import than all else that --help needs
     context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, the same, or within limits; 1 they differ, a limit is exceeded, "
-    "or a delta does not fit; 2 trouble; 130 interrupted.",
+    "or a delta does not fit; 2 trouble; 75 busy: try again; 130 interrupted.",
 )
 
 
@@ -108,6 +113,7 @@ def print_version(asked: bool) -> None:
 
 
 def root(
+    context: typer.Context,
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     version: bool = typer.Option(
         False, "--version", help="Print the version.", is_eager=True, callback=print_version
@@ -117,6 +123,7 @@ def root(
 
     Example: ckptedit demo && ckptedit erase base.safetensors --concept "Van Gogh"
     """
+    require_shared(context.invoked_subcommand)
 
 
 def help_of(command: Callable[..., None]) -> str:

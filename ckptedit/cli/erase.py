@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ckptedit.cli.company import speaks
 from ckptedit.cli.erase_options import (
     NONE,
     Anchor,
@@ -124,7 +125,8 @@ def erase(
 
     Moves the cross-attention keys and values so that the concept's prompts draw the anchor: in
     closed form, in seconds; or trained, under guards, where --method, --guard or --steps say so.
-    Several --concept are erased together. Prints the path written.
+    Several --concept are erased together. Prints the path written. A training may share its
+    batches among processes: torchrun --nproc-per-node 2 -m ckptedit erase ...
 
     Example: ckptedit erase base.safetensors --concept "Van Gogh" -o edited.safetensors
     """
@@ -133,6 +135,7 @@ def erase(
     from ckptedit.erasure.checks import look_over, usual_method
     from ckptedit.files import Checkpoint, check_output
 
+    quiet = quiet or not speaks()
     target = output or default_target(ckpt, delta)
     if json and target == "-":
         raise BadParam("--json and -o - both want stdout")
@@ -180,7 +183,7 @@ def erase(
             tell=teller(target, dry_run, json, track, quiet), **how,
         )  # fmt: skip
     say(*summary(erasure), quiet=quiet)
-    if target != "-":
+    if target != "-" and speaks():
         typer.echo(as_json(as_report(erasure, target)) if json else target)
 
 

@@ -98,6 +98,7 @@ def as_report(erasure: "Erasure", output: str) -> dict[str, Any]:
         "sha256": erasure.sha256,
         **_asked(erasure.request, erasure.options),
         "threads": erasure.threads,
+        "processes": erasure.processes,
         "tokenizer": as_fact(erasure.vocabulary),
         "clip_skip": erasure.clip_skip,
         "seconds": round(erasure.seconds, 3),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from ckptedit.cli.company import speaks
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -92,6 +94,6 @@ def print_tables(renderables: "Iterable[RenderableType]") -> None:
 def print_and_end(lines: Sequence[str], track: "Progress") -> NoReturn:
     """One in a line, or nothing; and that is all."""
     track.close()
-    if lines:
+    if lines and speaks():
         typer.echo("\n".join(lines))
     raise typer.Exit

@@ -3,10 +3,11 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from ckptedit.errors import CkptError, LimitExceeded
+from ckptedit.errors import Busy, CkptError, LimitExceeded
 
 # exit statuses; 1, which Python has for a bug, means "they differ" and "beyond a limit"
-BEYOND, TROUBLE, INTERRUPTED = 1, 2, 130
+BEYOND, TROUBLE, BUSY, INTERRUPTED = 1, 2, 75, 130
+TAKEN = "devices are busy or unavailable"  # as CUDA puts it
 FULL = ("out of memory", "not enough memory", "can't allocate memory")  # as torch puts it
 
 
@@ -21,10 +22,15 @@ def told(
     if isinstance(error, KeyboardInterrupt):
         return interrupted, INTERRUPTED
     if isinstance(error, CkptError):
-        status = BEYOND if isinstance(error, LimitExceeded) else TROUBLE
+        kinds = ((LimitExceeded, BEYOND), (Busy, BUSY), (CkptError, TROUBLE))
+        status = next(status for kind, status in kinds if isinstance(error, kind))
         return "; ".join([str(error), *getattr(error, "__notes__", [])]), status
+    if is_taken(error):
+        return "the GPU is in use by another job, alone; try again when it has ended", BUSY
     if is_full(error):
-        return out_of_memory(error, options), TROUBLE
+        others = held_by_others(error)
+        held = f"; other jobs hold {others / 1e9:.1f} GB of it at the moment" if others else ""
+        return out_of_memory(error, options) + held, BUSY if others else TROUBLE
     from ckptedit.files import escape  # not at the top: help needs nothing of the files
 
     if isinstance(error, OSError) and error.strerror:
@@ -42,6 +48,20 @@ def is_full(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(words in text for words in FULL)
     )
+
+
+def is_taken(error: BaseException) -> bool:
+    """Whether a GPU that serves one process only serves another."""
+    return isinstance(error, RuntimeError) and TAKEN in str(error)
+
+
+def held_by_others(error: BaseException) -> int:
+    """Bytes of a full GPU that other processes hold; 0 if they are next to none."""
+    if type(error).__name__ != "OutOfMemoryError":
+        return 0
+    from ckptedit.diffusion.device import taken_by_others
+
+    return taken_by_others()
 
 
 def out_of_memory(error: BaseException, options: Collection[str]) -> str:

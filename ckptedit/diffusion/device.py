@@ -15,6 +15,7 @@ PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+OWN = 1_500_000_000  # bytes of a GPU that CUDA and its libraries take for this process
 SMALL = 50_000_000  # parameters; below it, handing work to threads costs more than it saves
 
 
@@ -52,6 +53,13 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype | None:
         real = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if real else torch.float16
     return torch.bfloat16 if device.type == "cpu" and _cpu_has_bfloat16() else None
+
+
+def taken_by_others() -> int:
+    """Bytes of this process's GPU that other processes hold; 0 if they are next to none."""
+    free, total = torch.cuda.mem_get_info()
+    others = total - free - torch.cuda.memory_reserved()
+    return others if others > OWN else 0
 
 
 def trainable(half: torch.dtype | None) -> torch.dtype | None:

@@ -5,17 +5,22 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from ckptedit.diffusion.ranks import ALONE, Ranks
 from ckptedit.erasure.confined import Confined
 from ckptedit.erasure.objectives.objective import Rule
 
 
 def accumulate(
-    terms: Iterable[tuple[str, Tensor]], rule: Rule | None, parts: Sequence[Confined]
+    terms: Iterable[tuple[str, Tensor]],
+    rule: Rule | None,
+    parts: Sequence[Confined],
+    ranks: Ranks = ALONE,
 ) -> float:
     """Adds the terms' gradients to those of the weights; returns the sum of their values.
 
     rule: None: plainly, so that no gradient is held twice; else by its coefficients, for which the
           gradients are compared as far as the weights may follow them
+    ranks: with a rule, gradients are averaged over these processes before they are compared
     """
     names: list[str] = []
     gradients: list[list[Tensor]] = []
@@ -24,6 +29,7 @@ def accumulate(
         total += term.item()
         term.backward()
         if rule:
+            ranks.average(part.weight for part in parts)
             names.append(name)
             gradients.append([part.hand_over() for part in parts])
     if rule:

@@ -15,18 +15,20 @@ from ckptedit.concepts.targets import Target
 from ckptedit.concepts.wish import Wish
 from ckptedit.deltas import write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
+from ckptedit.diffusion.ranks import together
 from ckptedit.erasure.anew import anew
 from ckptedit.erasure.checks import usual_method
 from ckptedit.erasure.job import Erasure, carry_out, prepare
 from ckptedit.erasure.kv import KVWeights
-from ckptedit.erasure.memory import FORGETFUL, OnDisk
+from ckptedit.erasure.memory import FORGETFUL, Memory, OfFirst, OnDisk
 from ckptedit.erasure.options import DEFAULTS, Options
 from ckptedit.erasure.outlook import Outlook
-from ckptedit.errors import WriteFailed
+from ckptedit.errors import BadParam, WriteFailed
 from ckptedit.families import detect
 from ckptedit.families.provenance import stamped
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, check_output, check_space, ledger, write_edited
+from ckptedit.launch import launched
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.basis import read_basis
 from ckptedit.text.outside import read_elsewhere
@@ -108,6 +110,8 @@ def erase(
                 free, and a small model is not cut at all; compiled: as in `open_model`
     delta:      writes what changed instead, as a delta file of the unrounded changes
     resume:     goes on where the same training was interrupted, if it was
+    Where torchrun started several processes, they train together (`diffusion/ranks.py`): the first
+    one writes, all return the same.
     tell:       called with what is about to be done, before the dear work; may raise to end it
     Raises CkptError for whatever the user can mend; then nothing is written.
     """
@@ -147,7 +151,14 @@ def erase(
     if before is not None and not options.trained:
         wish = anew(opened, before, wish)
         base, before = before, None
+    if (company := launched().count) > 1 and not options.trained:
+        raise BadParam(
+            f"torchrun started {company} processes, and {options.method} is a closed form: there "
+            f"is nothing to share; start it without torchrun"
+        )
     family = detect(base)
+    ranks = together(device)
+    device = ranks.device or device
     text = read_elsewhere(
         base, family, list(lexicon_of(family, wish.lexicon)), embeddings=embeddings,
         folder=text_encoder, device=device,
@@ -165,10 +176,13 @@ def erase(
         vram=vram,
         compiled=compiled,
         original=before,
+        ranks=ranks,
     )
     if tell:
         tell(job.outlook())
-    memory = OnDisk(job.key(), resume) if options.trained else FORGETFUL
+    memory: Memory = FORGETFUL
+    if options.trained:
+        memory = OfFirst(OnDisk(job.key(), resume), ranks)
     result = carry_out(job, memory, track)
     if output is None:
         return result
@@ -177,19 +191,23 @@ def erase(
     if private_concepts or hides(opened.ledger):
         names = [target.concept for target in result.request.targets]
         result = replace(result, salt=salt_of(opened.ledger, opened.data_sha256(), names))
-    try:
+
+    def write() -> tuple[Path, str]:
         if delta:
-            written = write_as_delta(base, result, output, force=force)
+            made = write_as_delta(base, result, output, force=force)
         else:
-            written = write_edit(
-                base, result, output, parent=opened, force=force, in_place=in_place
-            )
+            made = write_edit(base, result, output, parent=opened, force=force, in_place=in_place)
+        return made.path, made.sha256
+
+    try:
+        path, sha256 = ranks.same(write)
     except WriteFailed as error:
         if not options.trained:
             raise
         raise WriteFailed(f"{error}; what was trained is kept: --resume writes it") from error
     memory.forget()
-    return replace(result, path=written.path, sha256=written.sha256)
+    ranks.part()
+    return replace(result, path=path, sha256=sha256)
 
 
 def write_edit(

@@ -14,6 +14,7 @@ from ckptedit.concepts.prompts import FEW, MEASURED, held_out
 from ckptedit.concepts.request import Request, resolve
 from ckptedit.concepts.wish import Wish
 from ckptedit.diffusion import Model, choose_threads, open_model, threads
+from ckptedit.diffusion.ranks import ALONE, Ranks
 from ckptedit.erasure.checks import look_over
 from ckptedit.erasure.closed_forms.scaling import scaled
 from ckptedit.erasure.closed_forms.sides import HELD_OUT, Where, sides
@@ -28,7 +29,7 @@ from ckptedit.erasure.outside import outside
 from ckptedit.erasure.trained import Trained
 from ckptedit.families.vocabulary import SHIPPED, Vocabulary
 from ckptedit.files import Checkpoint, ledger
-from ckptedit.files.cache import digest
+from ckptedit.files.cache import digest, told_by
 from ckptedit.files.touched import patterns
 from ckptedit.progress import Track, plan, silent
 from ckptedit.subspaces.subspace import second_moment
@@ -42,7 +43,8 @@ class Erasure:
 
     edits:   name -> its change, unrounded, in the form in which it was made
     gram:    [d, d], mean of e eᵀ over what the weights read of prompts that name the targets
-    threads: that the training computed with; the bytes depend on it
+    threads: that the training computed with, and processes: that it shared its batches; the bytes
+    depend on both
     vocabulary: the tokenizer, and where it was found; words_sha256: digest of its vocabulary, if it
     is not the tool's; clip_skip: the layer of the text that was read, if not the family's
     scale:   that the change was multiplied by, to meet `min_erase` and `max_drift`
@@ -69,6 +71,7 @@ class Erasure:
     notes: tuple[str, ...] = ()
     original: str | None = None
     salt: str | None = None
+    processes: int = 1
     path: Path | None = None
     sha256: str | None = None
 
@@ -93,6 +96,8 @@ class Erasure:
         if not self.erases:
             facts["changed"] = [target.concept for target in self.request.targets]
         options = self.options.facts() | {"threads": self.threads}
+        if self.processes > 1:
+            options["processes"] = self.processes
         read = {"vocabulary_sha256": self.words_sha256, "clip_skip": self.clip_skip}
         options |= {name: value for name, value in read.items() if value is not None}
         if self.salt:
@@ -112,12 +117,14 @@ class Job:
     weights: KVWeights
     threads: int | None
     original: KVWeights | None = None  # before all edits, if that is needed
+    ranks: Ranks = ALONE
 
     def key(self) -> str:
         """The digest of all that the training depends on, but for where its result goes."""
         facts = (asdict(self.request), self.options.facts(), self.threads, asdict(self.lexicon))
         words = self.model.text.digest()  # another --tokenizer is another training
         before = [] if self.original is None else [self.original.checkpoint.data_sha256()]
+        before += [f"processes {self.ranks.count}"] if self.ranks.count > 1 else []
         return digest([self.model.fingerprint(), words, repr(facts), *before])
 
     def thread_count(self) -> int:
@@ -134,7 +141,13 @@ class Job:
         count = self.thread_count()
         with threads(count):
             return look_ahead(
-                self.model, self.lexicon, self.request, self.options, self.weights, count
+                self.model,
+                self.lexicon,
+                self.request,
+                self.options,
+                self.weights,
+                count,
+                self.ranks,
             )
 
 
@@ -152,6 +165,7 @@ def prepare(
     vram: int | None = None,
     compiled: bool = False,
     original: Checkpoint | None = None,
+    ranks: Ranks = ALONE,
 ) -> Job:
     """Finds what is wrong with a request, its options or the checkpoint, before the dear work."""
     options.check()
@@ -172,11 +186,11 @@ def prepare(
     )
     if options.trained:
         trained = sum(weights.checkpoint[name].numel for name in weights)
-        model.cut_to_fit(trained, options.batch, vram)
+        model.cut_to_fit(trained, ranks.share_of(options.batch), vram)
     request = resolve(wish, model.text, model.family, checkpoint.ledger)
     lexicon = lexicon_of(family, wish.lexicon)
     first = None if before is None else KVWeights(before, family, options.edited)
-    return Job(checkpoint, model, lexicon, request, options, weights, threads, first)
+    return Job(checkpoint, model, lexicon, request, options, weights, threads, first, ranks)
 
 
 def carry_out(job: Job, memory: Memory, track: Track = silent) -> Erasure:
@@ -185,9 +199,9 @@ def carry_out(job: Job, memory: Memory, track: Track = silent) -> Erasure:
     plan(track, options.stages())
     words = Words(model.text, job.lexicon, track)
     method: Method
-    trained = Trained(options, memory, job.original)
+    trained = Trained(options, memory, job.original, job.ranks)
     method = trained if options.trained else options.make(options.method)
-    with threads(count := job.thread_count()):
+    with threads(count := job.thread_count()), told_by(job.ranks.same):
         given = model if method.needs_model else None
         solution = method.solve(job.request, words, job.weights, model=given)
         if options.basis and not options.trained:
@@ -236,6 +250,7 @@ def _report(
         words_sha256=text.words_digest() if others and isinstance(text, ClipEncoder) else None,
         clip_skip=job.model.clip_skip,
         scale=scale,
+        processes=job.ranks.count,
         facts=solution.facts,
         erases=solution.erases,
         warnings=solution.warnings,

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ckptedit.diffusion.ranks import Ranks
 from ckptedit.files import cache
 
 SECONDS = 20.0  # of training between two times that the state is kept
@@ -74,6 +75,25 @@ class OnDisk:
 
     def forget(self) -> None:
         cache.drop(NAME, self.key)
+
+
+@dataclass(frozen=True)
+class OfFirst:
+    """What the first of several processes remembers, for all of them: their states are one."""
+
+    own: Memory
+    ranks: Ranks
+
+    def recall(self) -> State | None:
+        return self.ranks.same(self.own.recall)
+
+    def keep(self, state: Callable[[], State], *, last: bool) -> None:
+        if self.ranks.first:
+            self.own.keep(state, last=last)
+
+    def forget(self) -> None:
+        if self.ranks.first:
+            self.own.forget()
 
 
 NAME = "training"

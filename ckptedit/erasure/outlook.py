@@ -15,6 +15,7 @@ from ckptedit.concepts.request import Request
 from ckptedit.concepts.templates import NEUTRAL_FRAME
 from ckptedit.diffusion import Model, kv_parameters
 from ckptedit.diffusion.fitting import Plan
+from ckptedit.diffusion.ranks import ALONE, Ranks
 from ckptedit.erasure.bank import SAMPLING_STEPS
 from ckptedit.erasure.kv import KVWeights
 from ckptedit.erasure.options import Options
@@ -69,8 +70,9 @@ def look_ahead(
     options: Options,
     weights: KVWeights,
     threads: int,
+    ranks: Ranks = ALONE,
 ) -> Outlook:
-    """Counts what there is to compute, and times one of each."""
+    """Counts what there is to compute, and times one of each, by this process."""
     asked = options.asked()
     wants = [want for want in asked if not isinstance(want, str)]
     prompts = len(wanted_pairs(request)) + len(retained_pairs(request))
@@ -88,7 +90,7 @@ def look_ahead(
         views = sum(1 + len(want.views) for want in wants)
         passes = options.pictures * (len(wants) * GUIDED * SAMPLING_STEPS + views * options.moments)
         steps = options.steps
-        costs = _time_unet(model, list(weights), options.batch)
+        costs = _time_unet(model, list(weights), ranks.share_of(options.batch))
         seconds += passes * costs.a_pass + steps * (1 + rehearsing) * costs.a_step
         moving = sum(4 * weights.checkpoint[name].numel for name in weights)
         extra = costs.held + 4 * moving + _banks(model, options, len(wants), views)

@@ -5,7 +5,7 @@ A step, in this order:
 
 1. the objective's terms: backward through each as it comes; their gradients are added up, or
    combined by the objective's rule
-2. the guards' penalties are added
+2. the guards' penalties are added; of several processes, the gradients are averaged
 3. objective and guards, `after_backward`: the gradients of the weights may be changed
 4. the gradients are confined to the directions that the guards allow, masked, kept off the outputs
    that they hold, and clipped; Adam (without weight decay) moves the amounts
@@ -25,6 +25,7 @@ from time import monotonic
 import torch
 from torch import Tensor
 
+from ckptedit.diffusion.ranks import ALONE, Ranks
 from ckptedit.erasure import closed_forms
 from ckptedit.erasure.combined import accumulate
 from ckptedit.erasure.confined import Confined
@@ -54,6 +55,7 @@ def train(
     memory: Memory = FORGETFUL,
     settled: Callable[[], None] = lambda: None,
     aside: bool = False,
+    ranks: Ranks = ALONE,
     track: Track = silent,
 ) -> Solution:
     """Runs Adam with a cosine rate on the K/V weights of a live model, which it leaves edited.
@@ -64,6 +66,7 @@ def train(
     initial: an edit to start from; it is not confined, and not seen by the frozen model
     settled: called when all that the frozen model is asked for is there, before the first step
     aside:   whether what only the end of a step reads waits on the host
+    ranks:   the processes that train together; `student` and `looks` of the setting share the work
     memory:  keeps the state of the training, and knows where an interrupted one stood
     Raises BadParam if there is nothing to train, or if the loss becomes NaN or infinite.
     """
@@ -88,7 +91,7 @@ def train(
         )
         for name, weight in weights.items()
     }
-    training = Training(parts, objective, guards, seed, clip)
+    training = Training(parts, objective, guards, seed, clip, ranks)
     first = training.restore(memory.recall())
     settled()
     peak, last = lr * _gain(allowed), lr * LAST
@@ -140,8 +143,10 @@ class Training:
         guards: Sequence[Guard],
         seed: int,
         clip: float | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.parts, self.objective, self.guards, self.clip = parts, objective, guards, clip
+        self.ranks = ranks
         self.stages = (objective, *guards)
         self.rng = torch.Generator().manual_seed(seed)
         self.amounts = [part.amount for part in parts.values()]
@@ -152,11 +157,12 @@ class Training:
 
     def step(self, rate: float) -> None:
         """One step. Raises BadParam if the loss is NaN or infinite."""
-        parts, total = self.parts.values(), 0.0
-        total += accumulate(self.objective.terms(self.rng), self.objective.rule, tuple(parts))
-        total += accumulate(self._penalties(), None, tuple(parts))
+        parts, total = tuple(self.parts.values()), 0.0
+        total += accumulate(self.objective.terms(self.rng), self.objective.rule, parts, self.ranks)
+        total += accumulate(self._penalties(), None, parts)
         if not isfinite(total):
             raise BadParam(f"the loss is {total}")
+        self.ranks.average(part.weight for part in parts)
         for stage in self.stages:
             stage.after_backward()
         for part in parts:

@@ -12,6 +12,7 @@ from ckptedit.concepts.request import Request
 from ckptedit.diffusion import Model, kv_parameters
 from ckptedit.diffusion.attention import watched
 from ckptedit.diffusion.moments import Moments, Want
+from ckptedit.diffusion.ranks import ALONE, Ranks, Share
 from ckptedit.erasure.bank import bank
 from ckptedit.erasure.memory import FORGETFUL, Memory
 from ckptedit.erasure.method import Edits, Method, Solution
@@ -34,9 +35,11 @@ class Trained(Method):
         options: Options,
         memory: Memory = FORGETFUL,
         original: Mapping[str, Tensor] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        """original: name -> W before all edits, if what is in use needs it"""
+        """original: name -> W before all edits, if what is in use needs it; ranks: as in `train`"""
         self.options, self.memory, self.original = options, memory, original
+        self.ranks = ranks
 
     def solve(
         self,
@@ -51,9 +54,15 @@ class Trained(Method):
         options = self.options
         parameters = kv_parameters(model.unet, list(weights))
         model.unet.requires_grad_(False)
-        setting = self._setting(request, words, model, parameters)
+        share = Share(self.ranks)
+        setting = self._setting(request, words, model, parameters, share)
         for parameter in parameters.values():
             parameter.requires_grad_(True)
+
+        def settled() -> None:
+            share.begin()
+            model.rest()
+
         guards: list[Guard] = [options.make(guard) for guard in options.guarded_by]
         guards += [Outside(options.basis)] if options.basis else []
         return train(
@@ -65,8 +74,9 @@ class Trained(Method):
             clip=options.clip,
             initial=self._initial(request, words, weights),
             memory=self.memory,
-            settled=model.rest,
+            settled=settled,
             aside=bool(model.plan and model.plan.offload),
+            ranks=self.ranks,
             track=words.track,
         )
 
@@ -81,7 +91,12 @@ class Trained(Method):
         return edits_outside(edits, self.options.basis) if self.options.basis else edits
 
     def _setting(
-        self, request: Request, words: Words, model: Model, parameters: Mapping[str, Parameter]
+        self,
+        request: Request,
+        words: Words,
+        model: Model,
+        parameters: Mapping[str, Parameter],
+        share: Share,
     ) -> Setting:
         reading, wanted, kept = read(request, words, self.options.tokens)
         size = {name: getattr(self.options, name) for name in ("pictures", "moments", "seed")}
@@ -95,8 +110,8 @@ class Trained(Method):
             **shared(reading),
             weights=parameters,
             moments=cache(filled),
-            student=lambda moments: predict(model, moments),
-            looks=lambda moments: looks(model, moments),
+            student=lambda moments: share(lambda own: [predict(model, own)], moments)[0],
+            looks=lambda moments: share(lambda own: looks(model, own), moments),
             schedule=model.schedule,
             batch=self.options.batch,
             steps=self.options.steps,

@@ -35,7 +35,10 @@ SUFFIX = ".cached.safetensors"  # nobody else's file is ever removed
 MAX_TOTAL = 4_000_000_000  # bytes of all entries; those not used for longest go first
 OTHERS = 0o022  # who may write, besides the owner
 
+Make: TypeAlias = Callable[[], Any]
+
 _off: ContextVar[bool] = ContextVar("_off", default=False)
+_teller: ContextVar[Callable[[Make], Any]] = ContextVar("_teller", default=lambda make: make())
 log = logging.getLogger("ckptedit")
 
 
@@ -71,6 +74,10 @@ def cached(name: str, key: str, make: Callable[[], Any]) -> Any:
     name: what it is, for people who look into the folder; key: a digest of all it depends on
     make: returns one array, or a table of several, of any dtype that numpy and safetensors have
     """
+    return _teller.get()(lambda: _found(name, key, make))
+
+
+def _found(name: str, key: str, make: Make) -> Any:
     if (path := _path(name, key)) is None:
         return make()
     if os.path.lexists(path):
@@ -124,6 +131,17 @@ def uncached() -> Iterator[None]:
         yield
     finally:
         _off.reset(before)
+
+
+@contextlib.contextmanager
+def told_by(teller: Callable[[Make], Any]) -> Iterator[None]:
+    """A context in which what is cached is what a function returns of a way to find or make it:
+    one of several processes may do that for all of them."""
+    before = _teller.set(teller)
+    try:
+        yield
+    finally:
+        _teller.reset(before)
 
 
 def _path(name: str, key: str) -> Path | None:
