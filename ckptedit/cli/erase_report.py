@@ -27,11 +27,15 @@ def announced(outlook: "Outlook") -> list[str]:
         f"erasing {_named(request)}",
         f"retaining {len(request.retained)}: {', '.join(request.retained) or NOTHING}; "
         f"{companions} companions; erased before: {len(request.earlier)}",
-        f"{_how(options)}, on {outlook.device} with {outlook.threads} threads: about "
-        f"{outlook.seconds:.0f} s and {outlook.memory / 1e9:.1f} GB, from one of each timed: "
+        f"{_how(options)}, on {outlook.device} with {outlook.threads} threads{_shared(outlook)}: "
+        f"about {outlook.seconds:.0f} s and {outlook.memory / 1e9:.1f} GB, from one of each timed: "
         f"{outlook.prompts} prompts, {outlook.passes} passes of the UNet, {outlook.steps} steps",
         *([f"memory: {outlook.plan}"] if outlook.plan else []),
     ]
+
+
+def _shared(outlook: "Outlook") -> str:
+    return f" in each of {outlook.processes} processes" if outlook.processes > 1 else ""
 
 
 def _named(request: "Request") -> str:
@@ -78,6 +82,7 @@ def as_plan(outlook: "Outlook", output: str) -> dict[str, Any]:
         "earlier": [target.concept for target in request.earlier],
         "device": outlook.device,
         "threads": outlook.threads,
+        "processes": outlook.processes,
         "estimate": {
             "seconds": round(outlook.seconds, 1),
             "bytes": outlook.memory,

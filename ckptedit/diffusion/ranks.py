@@ -172,7 +172,7 @@ def _joined(launch: Launch, device: str) -> Ranks:
         state = PartialState(cpu=cpu, backend=backend, timeout=PATIENCE)
     if state.num_processes != launch.count:
         raise BadParam(f"accelerate joined {state.num_processes} of {launch.count} processes")
-    return Ranks(state.process_index, state.num_processes, str(state.device))
+    return Ranks(state.process_index, state.num_processes, "cpu" if cpu else str(state.device))
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class Outlook:
     prompts: that go through the text encoder
     seconds: of computing, on this machine as it is now; more of it may be on disk already
     memory:  bytes at the peak, of the process or, on a GPU, there
+    processes: that share the batches; passes are of the first, seconds of the longest way
     plan:    how the training was cut to fit into memory, if it had to be
     """
 
@@ -49,6 +50,7 @@ class Outlook:
     seconds: float
     memory: int
     plan: Plan | None = None
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def look_ahead(
         seconds=seconds,
         memory=_in_use(model) + extra,
         plan=model.plan,
+        processes=ranks.count,
     )
 
 
