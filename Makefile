@@ -5,13 +5,14 @@ PYTHON ?= python3# 3.11 or later
 VENV ?= .venv
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 READY = $(VENV)/.ready
+FLOWS = .venv-snakemake# in which the tests run plans; apart, for it brings fifty packages
 
 .PHONY: demo test lint setup
 
 demo: $(READY)
 	PATH="$(abspath $(VENV))/bin:$$PATH" bash recipes/demo.sh
 
-test: $(READY)
+test: $(READY) $(FLOWS)/.ready
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile # two at a time; a file's tests share what is dear
 
 lint: $(READY)
@@ -29,4 +30,9 @@ $(READY): pyproject.toml constraints.txt setup.py $(wildcard ckptedit/*.h ckpted
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	$(PIP) -e '.[dev]'
+	touch $@
+
+$(FLOWS)/.ready: requirements-snakemake.txt | $(READY)
+	$(VENV)/bin/python -m venv $(FLOWS)
+	$(FLOWS)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-snakemake.txt
 	touch $@

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ckptedit.audits.audit import audit
+    from ckptedit.continual.fan_out import plan
     from ckptedit.continual.run import unlearn
     from ckptedit.conversion.run import export
     from ckptedit.deltas.apply import apply
@@ -41,6 +42,7 @@ PUBLIC = {  # name -> the module that it is imported from
     "info": "ckptedit.families.info",
     "merge": "ckptedit.merging.run",
     "open_model": "ckptedit.diffusion",
+    "plan": "ckptedit.continual.fan_out",
     "project": "ckptedit.subspaces.project",
     "read_delta": "ckptedit.deltas",
     "sample": "ckptedit.diffusion",
@@ -63,6 +65,7 @@ __all__ = [
     "info",
     "merge",
     "open_model",
+    "plan",
     "project",
     "read_delta",
     "sample",

@@ -16,6 +16,7 @@ LINES = {  # a small run of each command, in the folder of `files`; the output i
     "project": "base --concept Cat --neighbors 1",
     "erase": "base --concept Cat --method uce --neighbors 1 -o out",
     "continual": "base requests --method uce --neighbors 1 -o run",
+    "plan": "base requests -o run",
     "diff": "base edited -o out",
     "eval": "base --erased Neon --retain Monet --companions 1 --steps 1",
     "audit": "edited --original base",
