@@ -82,9 +82,26 @@ def free_memory(device: torch.device) -> int:
     """Bytes that are free now, on a GPU or of the machine."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    said = _said("MemAvailable")
+    return _pages() // 2 if said is None else said
+
+
+def whole_memory(device: torch.device) -> int:
+    """Bytes that there are, free or not."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    return _said("MemTotal") or _pages()
+
+
+def _said(name: str) -> int | None:
+    """A line of /proc/meminfo, in bytes; None where it is not Linux."""
     try:
         with Path("/proc/meminfo").open() as file:
             lines = dict(line.split(":", 1) for line in file)
-        return 1024 * int(lines["MemAvailable"].split()[0])
-    except (OSError, KeyError, ValueError):  # not Linux
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        return 1024 * int(lines[name].split()[0])
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _pages() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

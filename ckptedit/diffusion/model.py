@@ -11,10 +11,11 @@ from torch.nn import Module
 
 from ckptedit.diffusion.denoiser import Denoiser
 from ckptedit.diffusion.device import SMALL, resolve_device, resolve_precision, trainable
-from ckptedit.diffusion.fitting import WAITING, Plan, Sizes, fit, free_memory
+from ckptedit.diffusion.fitting import WAITING, Plan, Sizes, fit, free_memory, whole_memory
 from ckptedit.diffusion.footprint import Footprint, footprint
 from ckptedit.diffusion.narrow import hold_narrow
 from ckptedit.diffusion.schedule import Schedule
+from ckptedit.errors import BadParam, Busy
 from ckptedit.families import Family, detect
 from ckptedit.families.kv import kv_role
 from ckptedit.families.load import load_component, read_config
@@ -108,7 +109,7 @@ class Model:
         """Plans a training, before the UNet is loaded; a small model needs no plan without budget.
 
         trained: numbers that are; batch: pictures of a step; budget: bytes, default: what is free
-        Raises BadParam if not even one picture fits.
+        Raises BadParam if not even one picture fits, and Busy if it would, were others gone.
         """
         if budget is None and self.parameters < SMALL:
             return
@@ -119,7 +120,19 @@ class Model:
         if self.device.type == "cpu":  # where all of it stays
             frozen, aside = frozen + aside + WAITING * trained, -WAITING * trained
         sizes = Sizes(frozen, trained, aside, self.footprint)
-        self.plan = fit(sizes, batch, free_memory(self.device) if budget is None else budget)
+        if budget is not None:
+            self.plan = fit(sizes, batch, budget)
+            return
+        try:
+            self.plan = fit(sizes, batch, free_memory(self.device))
+        except BadParam as error:
+            try:
+                fit(sizes, batch, whole_memory(self.device))
+            except BadParam:
+                raise error from None
+            raise Busy(
+                f"{error}; it would fit, if others did not hold memory at the moment"
+            ) from None
 
     def rest(self) -> None:
         """Moves text encoders and VAE off a GPU, if there is a plan that says so; they go on where

@@ -181,6 +181,10 @@ def test_a_job_is_tried_again_only_where_that_may_help(job, status, calls):
     assert not (job.folder / "out").exists()
 
 
+def test_a_job_whose_earlier_try_was_faster_is_done(job):
+    assert job(script="echo y >out; exit 2").returncode == 0
+
+
 def test_a_job_that_is_done_is_not_done_again(job):
     assert job(script="echo x >>calls; echo y >out").returncode == 0
     assert job(script="echo x >>calls; exit 2").returncode == 0

@@ -13,11 +13,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.testing import assert_close
 
 from ckptedit.diffusion import open_model
-from ckptedit.diffusion.fitting import Plan, Sizes, fit, free_memory
+from ckptedit.diffusion.fitting import Plan, Sizes, fit, free_memory, whole_memory
 from ckptedit.diffusion.footprint import Footprint, footprint
 from ckptedit.diffusion.moments import Moments
 from ckptedit.erasure.trained import predict
-from ckptedit.errors import BadParam
+from ckptedit.errors import BadParam, Busy
 from ckptedit.families import kv_role
 
 GB = 10**9
@@ -131,5 +131,18 @@ def test_a_plan_is_made_of_the_files_sizes(smalls: Callable[..., Small]) -> None
     assert model.plan == Plan(3, False, False, fixed + 3 * model.footprint.held)
 
 
-def test_free_memory_is_a_number_of_bytes() -> None:
-    assert 10**8 < free_memory(torch.device("cpu")) < 10**13
+@pytest.mark.parametrize(("whole", "error"), [(GB, Busy), (2000, BadParam)])
+def test_what_would_fit_without_others_is_worth_another_try(smalls, monkeypatch, whole, error):
+    made = smalls("sdxl")
+    model = open_model(made.file, family=made.family, runs=False)
+    monkeypatch.setattr("ckptedit.diffusion.model.SMALL", 0)
+    monkeypatch.setattr("ckptedit.diffusion.model.free_memory", lambda device: 1000)
+    monkeypatch.setattr("ckptedit.diffusion.model.whole_memory", lambda device: whole)
+    with pytest.raises(error) as caught:
+        model.cut_to_fit(1000, 3)
+    assert caught.type is error
+
+
+def test_the_machine_s_memory_is_a_number_of_bytes() -> None:
+    here = torch.device("cpu")
+    assert 10**8 < free_memory(here) < whole_memory(here) < 10**13

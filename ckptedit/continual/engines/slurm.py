@@ -25,7 +25,7 @@ ARRAY = """\
 #SBATCH --output=logs/slurm-%x-%a.out
 #SBATCH --open-mode=append
 #SBATCH --requeue
-{gpu}cd "${{SLURM_SUBMIT_DIR:-$(dirname "${{BASH_SOURCE[0]}}")}}"
+{gpu}cd "${{SLURM_SUBMIT_DIR:-$(dirname "${{BASH_SOURCE[0]}}")}}" || exit 2
 case $SLURM_ARRAY_TASK_ID in
 {cases}
 esac
