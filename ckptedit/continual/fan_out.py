@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ckptedit.concepts.lexicon import lexicon_of
+from ckptedit.concepts.lists import one_or_more
 from ckptedit.continual import engines
 from ckptedit.continual.engines import ENGINES
 from ckptedit.continual.jobs import Job, Stage, Work
@@ -95,12 +96,15 @@ def plan(
 
 def _require_drawable(base: Checkpoint, keywords: Mapping[str, Any], work: Work) -> None:
     """Raises BadParam if the evaluation could not begin: no suite, or a concept no judge knows."""
-    from ckptedit.evaluation.evaluate import prepare
+    from ckptedit.evaluation.evaluate import given_by, prepare
 
     names = [name for entry in standing(work.entries) for name in entry.names]
     given = {key.replace("-", "_"): value for key, value in keywords.items()}
+    classifiers = one_or_more(given.pop("classifier", ()))
+    shown = given_by(classifiers, given.pop("clip", None), given.pop("detector", None))
+    asked = {} if "prompts" in given else {"erased": names}
     try:
-        prepare(base, device="cpu", **({"erased": names} | given))
+        prepare(base, device="cpu", given=shown, **(asked | given))
     except CkptError as error:
         raise BadParam(
             f"{work.label}: the evaluation: {error}; say in [eval] what is scored (erased, suite, "

@@ -91,10 +91,9 @@ class Work:
         except CkptError as error:
             raise BadParam(f"{entry.where}: {error}") from error
         output = f"deltas/{entry.number:03}.safetensors"
-        names = [f"--concept={name}" for name in entry.names]
-        more = erase_words({**own, **options}, entry.where)
+        more = erase_words({"concept": entry.names, **own, **options}, entry.where)
         more += [f"--threads={self.threads}"] if self.threads else []
-        words = (PROGRAM, "erase", self.base, *names, *more, *self.how, "--delta", "-o", output)
+        words = (PROGRAM, "erase", self.base, *more, *self.how, "--delta", "-o", output)
         return Job(f"erase {entry.number:03}", (), output, words, gpu=self.gpu)
 
     def _part(self, number: int) -> Job:

@@ -8,37 +8,39 @@ from ckptedit.errors import BadParam
 from ckptedit.files import escape
 
 # keyword -> its option, where that is not the keyword with dashes
-ERASE = {"roles": "--params", "guards": "--guard", "params": "--param"}
+SPELLED = {"roles": "--params", "guards": "--guard", "params": "--param", "prompts": "--prompt"}
 NO_OPTION = ("moments",)  # of `erase`, from Python alone
-EVAL = ("erased", "retain", "seeds", "companions", "steps", "suite", "judge", "against")
-PATHS = ("lexicon", "against")  # from anywhere: jobs run in a folder of their own
+EVAL = ("erased", "retain", "prompts", "seeds", "companions", "steps", "suite", "judge",
+        "classifier", "clip", "detector", "against", "reference")  # fmt: skip
+PATHS = ("lexicon", "classifier", "clip", "against", "reference")  # jobs run in another folder
 
 
 def erase_words(keywords: Mapping[str, Any], where: str) -> list[str]:
-    """keywords: of a request, `params` flat; Raises BadParam for one that is no option."""
+    """keywords: of a request, `params` flat, and "concept". Raises BadParam for one that is no
+    option, and for a name that the command line would take for a file."""
     for name in NO_OPTION:
         if name in keywords:
             raise BadParam(f"{where}: {name} is no option of `ckptedit erase`; leave it out")
-    return [word for name, value in keywords.items() for word in _words(name, value)]
+    return [word for name, value in keywords.items() for word in _words(name, value, where)]
 
 
 def eval_words(keywords: Mapping[str, Any], label: str) -> list[str]:
-    """keywords: of the table [eval]. Raises BadParam for one that is none."""
+    """keywords: of the table [eval]. Raises BadParam for one that is none, and as above."""
     found: list[str] = []
     for key, value in keywords.items():
         if (name := key.replace("-", "_")) not in EVAL:
             raise BadParam(
                 f"{label}: [eval] has an unknown key {escape(key)}; known: {', '.join(EVAL)}"
             )
-        found += _words(name, value)
+        found += _words(name, value, f"{label}: [eval]")
     return found
 
 
 def option_of(name: str) -> str:
-    return ERASE.get(name, "--" + name.replace("_", "-"))
+    return SPELLED.get(name, "--" + name.replace("_", "-"))
 
 
-def _words(name: str, value: Any) -> Iterator[str]:
+def _words(name: str, value: Any, where: str) -> Iterator[str]:
     """As one word each, so that a name may begin with a dash."""
     option = option_of(name)
     if isinstance(value, bool):
@@ -47,10 +49,12 @@ def _words(name: str, value: Any) -> Iterator[str]:
         yield from (f"{option}={key}={_plain(each)}" for key, each in value.items())
     elif name == "guards" and not value:
         yield f"{option}=none"
-    elif isinstance(value, list | tuple):
-        yield from (f"{option}={each}" for each in value)
     else:
-        yield f"{option}={Path(value).absolute() if name in PATHS else _plain(value)}"
+        for each in value if isinstance(value, list | tuple) else [value]:
+            text = str(Path(each).absolute()) if name in PATHS else _plain(each)
+            if text.startswith("@"):
+                raise BadParam(f"{where}: {escape(text)} would be read as the name of a file")
+            yield f"{option}={text}"
 
 
 def _plain(value: Any) -> str:

@@ -21,6 +21,7 @@ from ckptedit.continual.requests import OPTIONS
 from ckptedit.continual.spoken import EVAL, NO_OPTION, option_of
 from ckptedit.erasure.erase import erase
 from ckptedit.errors import BadParam, OutputExists
+from ckptedit.evaluation.evaluate import evaluate
 from ckptedit.files import Checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +82,7 @@ def test_every_keyword_of_a_request_is_an_option_of_erase_or_refused(name):
 @pytest.mark.parametrize("name", EVAL)
 def test_every_keyword_of_the_evaluation_is_an_option_of_eval(name):
     assert option_of(name) in options_of("eval")
+    assert name in signature(evaluate).parameters
 
 
 def test_every_job_is_a_command_that_parses_reads_what_is_made_and_makes_what_is_read(
@@ -135,6 +137,7 @@ def test_what_another_plan_has_made_is_not_taken_for_a_job_s_own(base, asked, tm
         ("[[request]]\nconcept = 'Cat'\nmethod = 'none'", r"request 1 \(Cat\): no method"),
         ("[[request]]\nconcept = 'Cat'\n[[request]]\nwithdraw = 'Cat'", "nothing to erase"),
         ("[[request]]\nconcept = 'Cat'\n[eval]\nsize = 3", "unknown key size"),
+        ("[[request]]\nconcept = '@Cat'\nkind = 'object'", "@Cat would be read as the name of a"),
         (
             "[[request]]\nconcept = 'Zebra'\nkind = 'object'\n[eval]\nseeds = 1",
             "judge does not know",
