@@ -22,11 +22,13 @@ OF_ITS_OWN = {
     "--keys",  # which tensors, or whose names of them
     "--kind",  # by the lexicon, or by a ledger
     "--max-drift",  # of one closed form, or from the base after every request
+    "--merge",  # of requests by a method, or of the parts of a test
     "--method",  # of erasing, or of merging
     "--neighbors",  # to retain, or to list
     "--output",  # of diff, project and sample, which are not checkpoints
     "--rank",  # of a subspace, or of a LoRA
     "--retain",  # from an edit, or in a test
+    "--scale",  # a number, or found by a rule
     "--seeds",
     "--steps",  # of training, or of the solver
     "--threads",  # of a training, whose bytes depend on it, or of work whose bytes do not

@@ -9,6 +9,7 @@ from ckptedit.cli.continual_options import Requests
 from ckptedit.cli.options import Base, Device, Force, Json, Quiet, Strings, one_of
 from ckptedit.cli.output import as_json, say, say_notes
 from ckptedit.continual.engines import ENGINES
+from ckptedit.errors import BadParam
 from ckptedit.merging.methods import METHODS
 
 if TYPE_CHECKING:
@@ -34,15 +35,15 @@ def plan(
         str,
         Option(help="How the edits are merged, as `merge` does.", autocompletion=one_of(*METHODS)),
     ] = "ties",
-    param: Annotated[
+    merge_param: Annotated[
         Strings,
         Option(
-            "--param", "-p", metavar="NAME=VALUE", help="Of --merge; repeatable; default: theirs."
+            "--merge-param",
+            metavar="NAME=VALUE",
+            help="Of --merge, as density=0.3; repeatable; default: its own.",
         ),
     ] = None,
-    scale: Annotated[
-        float, Option("--scale", "-s", metavar="X", help="Factor of what is merged.")
-    ] = 1.0,
+    scale: Annotated[float, Option("--scale", metavar="X", help="Factor of what is merged.")] = 1.0,
     shards: Annotated[
         int | None,
         Option(metavar="N", min=0, help="Score, in N jobs; default: 1 if the list has [eval]."),
@@ -58,7 +59,7 @@ def plan(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the jobs of a list of requests, for Snakemake or Slurm to run on many machines.
+    """Write the jobs of a list of requests, for Snakemake or Slurm.
 
     Each request is erased from BASE alone, then all are merged, scored in shards, and audited. A
     job is one call of ckptedit, files in, one file out; what is there is not done again, and exit
@@ -69,8 +70,10 @@ def plan(
     from ckptedit.continual.fan_out import plan as run
     from ckptedit.params import assignments
 
+    if base == "-":
+        raise BadParam("every job reads BASE; it must be a file, not stdin")
     made = run(
-        base, requests, output, engine=engine, merge=merge, params=assignments(param or ()),
+        base, requests, output, engine=engine, merge=merge, params=assignments(merge_param or ()),
         scale=scale, shards=shards, audits=audit, device=device, threads=threads, force=force,
     )  # fmt: skip
     say_notes(made.notes, quiet)
