@@ -1156,6 +1156,8 @@ MUTANTS = (
         "_Gathered.apply(each, ranks)[:batch]",
         "_Gathered.apply(each, ranks)",
         "tests/laws/test_together_laws.py",
+    ),
+    Mutant(
         "a residual is measured from where the anchor went, and an edit that moved both looks done",
         "audits/subject.py",
         "2 * dot(edited, self.cross, original)",
