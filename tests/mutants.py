@@ -1220,6 +1220,34 @@ MUTANTS = (
         'names = list(KVWeights(model.checkpoint, model.family, roles="k"))',
         DEEP,
     ),
+    Mutant(
+        "a style's residual is read in the keys, which no edit of it moves",
+        "continual/verify.py",
+        'for r in "vk" if',
+        'for r in "kv" if',
+        "tests/continual/test_verify.py",
+    ),
+    Mutant(
+        "a target that came back is measured against its last line, and never warned of",
+        "continual/lines.py",
+        'if row["request"] == line["request"]',
+        "if True",
+        "tests/continual/test_verify.py",
+    ),
+    Mutant(
+        "TIES from running sums trims nothing",
+        "merging/running/ties.py",
+        "kept = cut.trim(delta, 0)",
+        "kept = delta",
+        "tests/merging/test_running.py",
+    ),
+    Mutant(
+        "a closed form held to its budget may erase nothing",
+        "continual/budget.py",
+        '"min_erase": HALF}',
+        '"min_erase": None}',
+        "tests/continual/test_budget.py",
+    ),
 )
 
 

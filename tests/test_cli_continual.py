@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from refusal import refused
 from tiny_model import random_mini
@@ -12,9 +15,10 @@ from typer.testing import CliRunner, Result
 
 from ckptedit import Checkpoint
 from ckptedit.cli import app
+from ckptedit.concepts.targets import erased
 from ckptedit.continual.journal import Journal
 
-NAMES = ("Van Gogh", "Neon", "Cat")
+NAMES = ("Van Gogh", "Cat")
 QUICK = ("--method", "uce", "--neighbors", "1", "--device", "cpu")
 TRAINED = ("--steps", "1", "--batch", "1", "--pictures", "1", "--guard", "none", "--neighbors", "1")
 
@@ -33,6 +37,15 @@ def folder(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def met(base: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A run that met the list: its folder, and what it said."""
+    place = tmp_path_factory.mktemp("met")
+    listed(*NAMES, folder=place)
+    line = ["continual", str(base), str(place / "list.toml"), "-o", str(place / "run"), *QUICK]
+    return SimpleNamespace(folder=place / "run", done=CliRunner().invoke(app, line))
+
+
 def listed(*names: str, folder: Path = Path(), more: str = "") -> None:
     rows = [f'[[request]]\nconcept = "{name}"\n' for name in names]
     (folder / "list.toml").write_text("".join(rows) + more)
@@ -43,7 +56,7 @@ def run(*more: str, into: str = "run", how: tuple[str, ...] = QUICK) -> Result:
     return CliRunner().invoke(app, line)
 
 
-def lines(into: str = "run") -> list[dict]:
+def lines(into: str | Path = "run") -> list[dict]:
     return [json.loads(line) for line in Path(into, "results.jsonl").read_text().splitlines()]
 
 
@@ -51,40 +64,38 @@ def checkpoints(into: str = "run") -> list[str]:
     return sorted(path.name for path in Path(into).glob("*.safetensors"))
 
 
-def test_a_list_is_met_in_order_and_every_target_verified_after_each(folder):
-    done = run()
-    assert done.exit_code == 0 and done.stdout == "run/003.safetensors\n"
+def test_a_list_is_met_in_order_and_every_target_verified_after_each(folder, met):
+    shutil.copytree(met.folder, "run")
+    assert met.done.exit_code == 0 and met.done.stdout == f"{met.folder}/002.safetensors\n"
     found = lines()
-    assert [line["asked"] for line in found] == [[name] for name in NAMES]
-    assert [line["erased"] for line in found] == [list(NAMES[:n]) for n in (1, 2, 3)]
-    assert [line["kind"] for line in found] == ["style", "style", "object"]
+    assert [line["asked"] for line in found] == [["Van Gogh"], ["Cat"]]
+    assert [line["erased"] for line in found] == [["Van Gogh"], ["Van Gogh", "Cat"]]
+    assert [line["kind"] for line in found] == ["style", "object"]
     for line in found:
         assert line["strategy"] == "recomputed" and line["method"] == "uce"
         assert {row["concept"]: row["request"] for row in line["verified"]} == {
             name: n + 1 for n, name in enumerate(line["erased"])
         }
         assert all(row["residual"] > 0 for row in line["verified"])
-    assert checkpoints() == ["003.safetensors"]
-    edited = Checkpoint("run/003.safetensors")
+    assert checkpoints() == ["002.safetensors"]
+    edited = Checkpoint("run/002.safetensors")
     assert edited.data_sha256() == found[-1]["sha256"]
     assert set(edited.ledger[-1]["concepts"]) == set(NAMES) and len(edited.ledger) == 1
-    assert [f"request {n} of 3" in done.stderr for n in (1, 2, 3)] == [True] * 3
+    assert [f"request {n} of 2" in met.done.stderr for n in (1, 2)] == [True] * 2
 
 
-def test_one_json_object_says_what_came_of_it(folder):
-    done = run("--json", "-q", "--keep", "all")
-    report = json.loads(done.stdout)
-    assert report["output"] == "run/003.safetensors" and report["requests"] == 3
+def test_a_finished_run_says_again_what_came_of_it(folder, met):
+    shutil.copytree(met.folder, "run")
+    report = json.loads(run("--json", "-q").stdout)
+    assert report["output"] == "run/002.safetensors" and report["requests"] == 2
     assert report["erased"] == list(NAMES) and report["stopped"] is False
     assert report["sha256"] == lines()[-1]["sha256"]
-    assert checkpoints() == ["001.safetensors", "002.safetensors", "003.safetensors"]
 
 
-@pytest.mark.parametrize("strategy", ["sequential", "recomputed"])
-def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(folder, strategy):
+def test_a_killed_sequence_goes_on_and_ends_in_the_same_bytes(folder):
     """SIGKILL between the second checkpoint and its line; the first is not made again."""
-    how = (*QUICK, "--strategy", strategy)
-    assert run(into="whole", how=how).exit_code == 0
+    how = (*QUICK, "--strategy", "sequential")
+    assert run("--keep", "all", into="whole", how=how).exit_code == 0
     if not (child := os.fork()):
         append = Journal.append
 
@@ -101,7 +112,10 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(folder, strategy):
     assert run(how=how).exit_code == 0
     assert lines()[0] == first  # its seconds, too
     assert [line["sha256"] for line in lines()] == [line["sha256"] for line in lines("whole")]
-    assert checkpoints() == ["003.safetensors"]
+    assert checkpoints() == ["002.safetensors"]
+    assert checkpoints("whole") == ["001.safetensors", "002.safetensors"]
+    ledger = Checkpoint("run/002.safetensors").ledger
+    assert [line["concepts"] for line in ledger] == [[name] for name in NAMES]
 
 
 def test_a_run_goes_on_with_added_requests_and_not_with_other_ones(folder):
@@ -143,28 +157,30 @@ def test_a_checkpoint_that_was_changed_is_not_built_upon(folder):
 
 
 def test_withdrawing_leaves_what_the_others_alone_would_have_made(folder):
-    listed("Van Gogh", "Neon", more='[[request]]\nwithdraw = "van gogh"\n')
+    back = '[[request]]\nwithdraw = "{}"\n'
+    listed("Van Gogh", "Neon", more=back.format("van gogh") + back.format("Neon"))
     assert run().exit_code == 0
     listed("Neon")
     assert run(into="alone").exit_code == 0
-    assert lines()[-1]["withdrawn"] == ["Van Gogh"] and lines()[-1]["erased"] == ["Neon"]
-    assert lines()[-1]["sha256"] == lines("alone")[-1]["sha256"]
-    listed("Neon", more='[[request]]\nwithdraw = "Neon"\n')
-    assert run(into="none").exit_code == 0
-    assert lines("none")[-1]["sha256"] == Checkpoint("base.safetensors").data_sha256()
-    assert lines("none")[-1]["drift"]["relative"] == 0 and lines("none")[-1]["verified"] == []
+    _, _, third, last = lines()
+    assert third["withdrawn"] == ["Van Gogh"] and third["erased"] == ["Neon"]
+    assert third["sha256"] == lines("alone")[-1]["sha256"]
+    assert last["sha256"] == Checkpoint("base.safetensors").data_sha256()
+    assert last["drift"]["relative"] == 0 and last["verified"] == []
+
+
+def test_the_order_of_requests_does_not_matter_if_recomputed(folder, met):
+    listed(*reversed(NAMES))
+    assert run().exit_code == 0
+    one, other = Checkpoint("run/002.safetensors"), Checkpoint(met.folder / "002.safetensors")
+    for name in one:
+        np.testing.assert_allclose(one.values(name), other.values(name), rtol=2e-3, atol=1e-5)
 
 
 def test_a_sequence_refuses_to_withdraw_and_names_who_can(folder):
     listed("Neon", more='[[request]]\nwithdraw = "Neon"\n')
     refused(run("--strategy", "sequential"), "list.toml: request 2 (Neon)", "recomputed")
     assert not Path("run").exists()
-
-
-def test_a_sequence_builds_on_the_result_before(folder):
-    assert run("--strategy", "sequential").exit_code == 0
-    ledger = Checkpoint("run/003.safetensors").ledger
-    assert [line["concepts"] for line in ledger] == [[name] for name in NAMES]
 
 
 def test_requests_have_their_own_options(folder):
@@ -196,7 +212,7 @@ def test_aliases_are_erased_with_their_concept_and_as_its_kind(folder):
         (("--steps", "3"), QUICK, "steps is of a training"),
         (("-p", "nonsense=1"), QUICK, "nothing in use has a parameter nonsense"),
         (("--keep", "some"), QUICK, "keep must be one of last, all"),
-        (("--eval-at", "7"), QUICK, "there are 3 requests"),
+        (("--eval-at", "7"), QUICK, "there are 2 requests"),
         (("--eval-at", "x"), QUICK, "numbers with commas"),
         (("--max-drift", "0"), QUICK, "max_drift must be above 0"),
         (("--max-drift", "1", "--on-drift", "x"), QUICK, "on_drift must be one of"),
@@ -215,9 +231,8 @@ def test_wrong_words_in_a_list_are_refused_before_anything_is_written(folder):
     assert not Path("run").exists()
 
 
-def test_a_budget_of_drift_stops_the_run_and_a_larger_one_goes_on(folder):
-    assert run(into="free").exit_code == 0
-    first, second, _ = (line["drift"]["relative"] for line in lines("free"))
+def test_a_budget_of_drift_stops_the_run_and_a_larger_one_goes_on(folder, met):
+    first, second = (line["drift"]["relative"] for line in lines(met.folder))
     assert second > first
     done = run("--max-drift", str((first + second) / 2))
     assert done.exit_code == 1 and done.stdout == "run/001.safetensors\n"
@@ -225,19 +240,7 @@ def test_a_budget_of_drift_stops_the_run_and_a_larger_one_goes_on(folder):
     assert lines()[-1]["budget"]["outcome"] == "stopped" and lines()[-1]["output"] is None
     assert lines()[0]["budget"]["outcome"] == "kept" and checkpoints() == ["001.safetensors"]
     assert run("--max-drift", "1000").exit_code == 0
-    assert [line["sha256"] for line in lines()] == [line["sha256"] for line in lines("free")]
-
-
-def test_a_retry_scales_a_closed_form_down_to_the_budget(folder):
-    assert run(into="free").exit_code == 0
-    limit = 0.95 * lines("free")[-1]["drift"]["relative"]
-    done = run("--max-drift", str(limit), "--on-drift", "retry")
-    last = lines()[-1]
-    if done.exit_code == 0:
-        assert last["budget"]["outcome"] == "retried" and last["drift"]["relative"] <= limit
-        assert len(last["budget"]["tried"]) == 2
-    else:  # so little would be erased that it is refused
-        assert done.exit_code == 1 and last["budget"]["outcome"] == "stopped"
+    assert [line["sha256"] for line in lines()] == [line["sha256"] for line in lines(met.folder)]
 
 
 def test_scores_are_those_of_eval(folder):
@@ -249,3 +252,60 @@ def test_scores_are_those_of_eval(folder):
     scored = json.loads(CliRunner().invoke(app, line.split()).stdout)
     for name, value in after["scores"].items():
         assert scored[name] == value, name
+
+
+INDEPENDENT = (*QUICK, "--strategy", "independent")
+
+
+def merged(*numbers: int, into: str = "run", how: str = "-m ties") -> str:
+    """The digest of what `merge` makes of deltas of a run."""
+    deltas = [f"{into}/deltas/{number:03}.safetensors" for number in numbers]
+    line = ["merge", "base.safetensors", *deltas, *how.split(), "-o", "m.safetensors", "--force"]
+    assert CliRunner().invoke(app, line).exit_code == 0
+    return Checkpoint("m.safetensors").data_sha256()
+
+
+@pytest.mark.parametrize("method", ["ties", "dare"])
+def test_independent_deltas_are_merged_one_by_one_to_the_bytes_of_merge(folder, method):
+    listed("Van Gogh", "Neon", "Cat")
+    assert run("--merge", method, how=INDEPENDENT).exit_code == 0
+    found = lines()
+    assert [line["continued"] for line in found] == [False, method == "ties", method == "ties"]
+    for count, line in enumerate(found, start=1):
+        assert line["sha256"] == merged(*range(1, count + 1), how=f"-m {method}")
+        assert line["delta"] == f"deltas/{count:03}.safetensors" and line["scale"] == 1
+    targets = erased(Checkpoint("run/003.safetensors").ledger)
+    assert {target.concept for target in targets} == {"Van Gogh", "Neon", "Cat"}
+
+
+def test_a_withdrawn_delta_is_left_out_and_only_as_a_whole(folder):
+    listed(*NAMES, more='[[request]]\nwithdraw = "Van Gogh"\n[[request]]\nconcept = "Neon"\n')
+    assert run(how=INDEPENDENT).exit_code == 0
+    found = lines()
+    assert [line["continued"] for line in found] == [False, True, False, True]
+    assert found[2]["sha256"] == merged(2) and found[3]["sha256"] == merged(2, 4)
+    more = '[[request]]\nconcepts = ["Cat", "Dog"]\n[[request]]\nwithdraw = "Dog"\n'
+    listed("Neon", more=more)
+    refused(run(into="other", how=INDEPENDENT), "withdraws a part of request 2")
+
+
+def test_the_automatic_scale_goes_as_far_as_the_edits_alone(folder):
+    """Of one edit it is 1; of a mean of two it makes up for the averaging."""
+    assert run("--merge", "linear", "--scale", "auto", how=INDEPENDENT).exit_code == 0
+    one, two = (line["scale"] for line in lines())
+    assert one == pytest.approx(1, rel=1e-3) and two > 1.2
+    assert lines()[-1]["sha256"] == merged(1, 2, how=f"-m linear -s {two}")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--merge", "ties"), "merge is of a merge, and recomputed merges nothing"),
+        (("--strategy", "independent", "--merge", "x"), "no merge method is called 'x'"),
+        (("--strategy", "independent", "--merge-param", "x=1"), "ties has no parameter x"),
+        (("--strategy", "independent", "--scale", "much"), "must be a number or auto"),
+    ],
+)
+def test_what_is_wrong_with_a_merge_is_refused_first(folder, more, said):
+    refused(run(*more), said)
+    assert not Path("run").exists()

@@ -10,8 +10,11 @@ from ckptedit.cli.continual_options import (
     Evaluate,
     Folder,
     Keep,
+    Merge,
+    MergeParam,
     OnDrift,
     Requests,
+    Scale,
     Strategy,
 )
 from ckptedit.cli.erase import said, unrestrained
@@ -71,6 +74,9 @@ def continual(
     neighbors: Neighbors = 8,
     lexicon: Lexicon = None,
     seed: Seed = None,
+    merge: Merge = None,
+    merge_param: MergeParam = None,
+    scale: Scale = None,
     eval: Evaluate = False,
     eval_at: EvalAt = None,
     keep: Keep = "last",
@@ -97,6 +103,7 @@ def continual(
     """
     from ckptedit.continual.requests import read_requests
     from ckptedit.files import Checkpoint
+    from ckptedit.params import assignments
 
     asked, opened = read_requests(requests), Checkpoint(base)
     options = said(
@@ -111,9 +118,10 @@ def continual(
         from ckptedit.continual.run import unlearn
 
         done = unlearn(
-            opened, asked, output, strategy=strategy, options=options, keep=keep, eval=eval,
-            eval_at=numbers(eval_at), max_drift=max_drift, on_drift=on_drift, device=device,
-            threads=threads, tokenizer=words, clip_skip=clip_skip, force=force,
+            opened, asked, output, strategy=strategy, options=options, merge=merge,
+            merge_params=assignments(merge_param or ()), scale=factor(scale), keep=keep,
+            eval=eval, eval_at=numbers(eval_at), max_drift=max_drift, on_drift=on_drift,
+            device=device, threads=threads, tokenizer=words, clip_skip=clip_skip, force=force,
             tell=None if quiet else track.say, track=track,
         )  # fmt: skip
     if json:
@@ -135,6 +143,14 @@ def extra(guard: list[str] | None, param: list[str] | None) -> dict[str, Any]:
     if param:
         found["params"] = assignments(param)
     return found
+
+
+def factor(text: str | None) -> float | str | None:
+    """A number as one; a word is the strategy's to know."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def numbers(text: str | None) -> list[int]:

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from ckptedit.cli.options import one_of
+from ckptedit.cli.options import Strings, one_of
 from ckptedit.continual.strategies import DEFAULT, STRATEGIES
+from ckptedit.merging.methods import METHODS
 
 Requests = Annotated[
     Path,
@@ -22,6 +23,27 @@ Strategy = Annotated[
         f"training.",
         autocompletion=one_of(*STRATEGIES),
     ),
+]
+Merge = Annotated[
+    str | None,
+    Option(
+        "--merge",
+        metavar="NAME",
+        help=f"Of independent: {', '.join(METHODS)}; default: ties.",
+        autocompletion=one_of(*METHODS),
+    ),
+]
+MergeParam = Annotated[
+    Strings,
+    Option(
+        "--merge-param",
+        metavar="NAME=VALUE",
+        help="Of --merge, as density=0.3; repeatable; default: its own.",
+    ),
+]
+Scale = Annotated[
+    str | None,
+    Option("--scale", metavar="X", help="Of --merge: a factor, or auto; default: 1."),
 ]
 Keep = Annotated[
     str,

@@ -7,6 +7,7 @@ finished when its line is there.
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from ckptedit.files.leftovers import lock
 from ckptedit.files.sinks import new_files
 
 SETTINGS, RESULTS, DELTAS = "run.json", "results.jsonl", "deltas"
+SUMS, ALONE = "sums.safetensors", "alone.safetensors"  # in the folder of deltas
+MADE, MEASURED = (SUMS, ALONE), re.compile(r"[0-9]{3,}\.json")
 SCHEMA_VERSION = 1
 LARGEST = 1 << 28  # bytes of results.jsonl
 FREE = ("max_drift", "on_drift", "requests")  # settings that a run may go on with otherwise
@@ -44,7 +47,8 @@ class Journal:
     def begin(self, settings: Mapping[str, Any], *, force: bool) -> None:
         """Goes on with the run in the folder, or begins one.
 
-        settings: JSON; "requests" is the list of their digests, which may have become longer
+        settings: JSON; "requests" is the list of their digests; of those that are not finished, it
+                  may have others
         force: whether a run with other settings, or other requests, may be thrown away
         Raises BadParam if there is such a run, OutputExists if the folder holds something else.
         """
@@ -52,7 +56,7 @@ class Journal:
         if path.exists():
             known = read_json(path)
             self.lines = self._finished()
-            differing = _difference(known, settings)
+            differing = _difference(known, settings, self.done)
             if differing and not force:
                 raise BadParam(
                     f"{escape(self.folder)} holds a run with {differing}; name another folder, or "
@@ -62,14 +66,14 @@ class Journal:
                 self._discard()
         elif any(self.folder.iterdir()):
             raise OutputExists(f"{escape(self.folder)} is neither empty nor of a run; name another")
-        _replace(path, json.dumps(settings, indent=2) + "\n")
+        write_text(path, json.dumps(settings, indent=2) + "\n")
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Adds the line of a request; one of a request that was stopped is replaced by the next."""
         self.lines = [each for each in self.lines if not stopped(each)]
         written = [*self.lines, dict(line)]
         text = "".join(json.dumps(each, allow_nan=False) + "\n" for each in written)
-        _replace(self.folder / RESULTS, text)
+        write_text(self.folder / RESULTS, text)
         if not stopped(line):
             self.lines = written
 
@@ -86,6 +90,9 @@ class Journal:
         for line in self.lines:
             remove(self.folder, line.get("output"))
             remove(self.folder, line.get("delta"))
+        for path in (self.folder / DELTAS).glob("*.*"):
+            if path.name in MADE or MEASURED.fullmatch(path.name):
+                path.unlink()
         for name in (RESULTS, SETTINGS):
             (self.folder / name).unlink(missing_ok=True)
         self.lines = []
@@ -134,13 +141,13 @@ def _can_lock() -> bool:
     return bool(fcntl)
 
 
-def _difference(known: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """What differs, in words; "" if a run may go on."""
+def _difference(known: Mapping[str, Any], settings: Mapping[str, Any], done: int) -> str:
+    """What differs, in words; "" if a run may go on. done: requests that are finished"""
     new = json.loads(json.dumps(settings))
     for name in new:
         if name not in FREE and known.get(name) != new[name]:
             return f"another {name} ({_shown(known.get(name))}, not {_shown(new[name])})"
-    before: Sequence[str] = known.get("requests", [])
+    before: Sequence[str] = known.get("requests", [])[:done]
     for number, (old, asked) in enumerate(zip(before, new["requests"], strict=False), start=1):
         if old != asked:
             return f"another request {number}"
@@ -153,7 +160,8 @@ def _shown(value: Any) -> str:
     return escape(value if isinstance(value, str) else json.dumps(value))
 
 
-def _replace(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Writes a small file whole: the old one or the new, never a part."""
     content = text.encode()
     with new_files([(path, len(content))], replace=True) as (file,):
         file.write(memoryview(content))

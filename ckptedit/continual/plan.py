@@ -94,7 +94,11 @@ def planned(
     trained = is_trained(chosen)
     family = require_runnable(base) if trained else detect(base)
     name = strategy or DEFAULT[trained]
-    meeting: Strategy = STRATEGIES[name](**joining)
+    kind: Any = STRATEGIES[name]
+    if joining and not kind.joins:
+        raise BadParam(f"{min(joining)} is of a merge, and {name} merges nothing; leave it out, or "
+                       f"take --strategy independent")  # fmt: skip
+    meeting: Strategy = kind(**joining)
     whole = resolved(keywords(chosen))
     if meeting.trained not in (None, trained):
         raise BadParam(_misfit(name, whole.method, trained))

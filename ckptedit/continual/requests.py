@@ -146,7 +146,7 @@ def options_of(table: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _without(entry: Asked, back: set[str]) -> Asked:
     left = tuple(name for name in entry.concepts if normal(name) not in back)
-    return replace(entry, concepts=left, aliases=entry.aliases if left else ())
+    return replace(entry, concepts=left)
 
 
 def _of_toml(text: str, label: str) -> Requests:

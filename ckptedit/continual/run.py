@@ -1,7 +1,7 @@
 """Requests one after another: met, verified and scored in turn; `ckptedit continual`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,7 +15,7 @@ from ckptedit.continual.options import resolved
 from ckptedit.continual.plan import Plan, planned
 from ckptedit.continual.requests import Asked, Requests, read_requests
 from ckptedit.continual.settling import concepts_of, names_of
-from ckptedit.continual.strategies.strategy import unnumbered
+from ckptedit.continual.strategies.strategy import Step, unnumbered
 from ckptedit.continual.verify import Look, Verifier
 from ckptedit.diffusion import open_model
 from ckptedit.erasure.job import Erasure
@@ -51,6 +51,9 @@ def unlearn(
     *,
     strategy: str | None = None,
     options: Mapping[str, Any] | None = None,
+    merge: str | None = None,
+    merge_params: Mapping[str, Any] | None = None,
+    scale: float | str | None = None,
     keep: str = "last",
     eval: bool = False,
     eval_at: Sequence[int] = (),
@@ -71,6 +74,9 @@ def unlearn(
     strategy:  a name of STRATEGIES; None: recomputed for a closed form, sequential for a training
     options:   keywords of `erase` for all requests, before those of the list's [defaults]; what a
                request says itself goes before both
+    merge, merge_params, scale: of `independent`: a method of `merge` and its hyperparameters, and
+               the factor of what it merges, "auto" for that of `strategies/independent.py`; None:
+               ties, its own, 1
     keep:      "last": only the newest checkpoint stays; "all"
     eval:      scores the base, and the result of each request; eval_at: of these only
     max_drift: the largest ‖ΔW‖ / ‖W‖ from the base, above 0, of all weights that the run may edit;
@@ -85,9 +91,11 @@ def unlearn(
     if on_drift not in ON_DRIFT:
         raise BadParam(f"on_drift must be one of {', '.join(ON_DRIFT)}, not {on_drift!r}")
     budget = None if max_drift is None else Budget(max_drift, on_drift == "retry")
+    given = {"merge": merge, "params": merge_params, "scale": scale}
+    joining = {name: value for name, value in given.items() if value not in (None, {})}
     how = {"device": device, "threads": threads, "tokenizer": tokenizer, "clip_skip": clip_skip}
     plan = planned(
-        opened, asked, Path(folder), strategy=strategy, joining={}, options=options or {},
+        opened, asked, Path(folder), strategy=strategy, joining=joining, options=options or {},
         how=how, keep=keep, eval=eval, eval_at=eval_at, budget=budget, track=track,
     )  # fmt: skip
     with alone(Path(folder)):
@@ -113,6 +121,7 @@ class _Runner:
             self._score_base()
         if journal.done < total:
             self.verifier = self._verifier()
+            self.plan = replace(plan, work=replace(work, verifier=self.verifier))
         for number in range(journal.done + 1, total + 1):
             line = self._meet(number)
             journal.append(line)
@@ -143,7 +152,7 @@ class _Runner:
         if self._scored(0):
             return
         base, entries = self.plan.work.base, self.plan.work.standing(len(self.plan.work.entries))
-        line = self._line(0, Asked(0, ""), Look(0.0, {}), None, 0.0, None)
+        line = self._line(0, Asked(0, ""), Look(0.0, {}, {}), None, 0.0, None)
         line |= {"sha256": base.data_sha256(), "scores": self._scores(base, concepts_of(entries))}
         self.journal.append(finite(line))
 
@@ -154,14 +163,14 @@ class _Runner:
         newest = self._newest()
         standing = work.standing(number)
 
-        def attempt(tighter: Tighter) -> tuple[tuple[Erasure | None, Look], float]:
+        def attempt(tighter: Tighter) -> tuple[tuple[Step, Look], float]:
             made = plan.strategy.step(work, number, newest, output, tighter)
             edited = Checkpoint(output)
             look = self.verifier.look(edited, _targets(edited, names_of(standing)))
             return (made, look), look.drift
 
         spent: Spent | None = None
-        done: tuple[Erasure | None, Look] | None
+        done: tuple[Step, Look] | None
         if plan.budget is None:
             done, _ = attempt({})
         else:
@@ -172,10 +181,10 @@ class _Runner:
         if done is None:
             remove(self.journal.folder, output.name)
             reached = spent.tries[-1].drift if spent else None
-            look = Look(float("nan") if reached is None else reached, {})
+            look = Look(float("nan") if reached is None else reached, {}, {})
             return finite(self._line(number, entry, look, None, seconds, spent))
         made, look = done
-        line = self._line(number, entry, look, made, seconds, spent)
+        line = self._line(number, entry, look, made.made, seconds, spent) | dict(made.facts)
         edited = Checkpoint(output)
         line |= {"output": output.name, "sha256": edited.data_sha256()}
         if number in plan.eval_at:

@@ -38,10 +38,12 @@ class Look:
 
     drift:     ‖ΔW‖ / ‖W‖ over all weights of the roles that a run edits
     residuals: target -> r, 0 or more; none of a text encoder's edit, which K/V weights do not show
+    ways:      target -> Σ ⟨ΔW c, W s⟩ / Σ ‖W s‖², how far it goes towards its anchor: 1 all the way
     """
 
     drift: float
     residuals: Mapping[str, float]
+    ways: Mapping[str, float]
 
 
 class Verifier:
@@ -76,10 +78,15 @@ class Verifier:
         self._original = self._original or before
         drift = _trace(moved) / _trace(self._original)
         if self.roles == "te":
-            return Look(drift**0.5, {})
+            return Look(drift**0.5, {}, {})
         role = next((r for r in "vk" if r in moved and moved[r].any()), "v")
         grams = moved[role], along[role], self._original[role]
-        return Look(drift**0.5, {t.concept: residual(self._sides(t), *grams) for t in targets})
+        found = {target.concept: forms(self._sides(target), *grams) for target in targets}
+        return Look(
+            drift**0.5,
+            {concept: residual(*each) for concept, each in found.items()},
+            {concept: each[1] / each[2] if each[2] else 0.0 for concept, each in found.items()},
+        )
 
     def _sides(self, target: Target) -> Sides:
         if target not in self._read:
@@ -92,11 +99,21 @@ class Verifier:
         return self._read[target]
 
 
-def residual(read: Sides, moved: Tensor, along: Tensor, original: Tensor) -> float:
-    """r of one target from ΔWᵀΔW, ΔWᵀW and WᵀW [d, d]; 1 where its anchor reads as it does."""
+def forms(
+    read: Sides, moved: Tensor, along: Tensor, original: Tensor
+) -> tuple[float, float, float]:
+    """(cᵀ ΔWᵀΔW c, cᵀ ΔWᵀW s, sᵀ WᵀW s), summed over the tokens of one target."""
     c, s = read.targets, read.shift
-    missing = float(((s @ original) * s).sum())
-    left = float(((c @ moved) * c).sum()) - 2 * float(((c @ along) * s).sum()) + missing
+
+    def form(a: Tensor, gram: Tensor, b: Tensor) -> float:
+        return float(((a @ gram) * b).sum())
+
+    return form(c, moved, c), form(c, along, s), form(s, original, s)
+
+
+def residual(moved: float, along: float, missing: float) -> float:
+    """r from the forms of a target; 1 where its anchor reads as it does."""
+    left = moved - 2 * along + missing
     return (max(left, 0.0) / missing) ** 0.5 if missing > 0 else 1.0
 
 

@@ -7,6 +7,7 @@ STRATEGIES = Registry(
     {
         "sequential": "ckptedit.continual.strategies.sequential:Sequential",
         "simultaneous": "ckptedit.continual.strategies.simultaneous:Simultaneous",
+        "independent": "ckptedit.continual.strategies.independent:Independent",
         "recomputed": "ckptedit.continual.strategies.recomputed:Recomputed",
     },
 )

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ckptedit.continual.strategies.strategy import Strategy, Work, copied, erased_together
-from ckptedit.erasure.job import Erasure
+from ckptedit.continual.strategies.strategy import Step, Strategy, Work, copied, erased_together
 from ckptedit.files import Checkpoint
 
 
@@ -23,9 +22,9 @@ class Recomputed(Strategy):
 
     def step(
         self, work: Work, number: int, newest: Checkpoint, output: Path, tighter: Mapping[str, Any]
-    ) -> Erasure | None:
+    ) -> Step:
         entries = work.standing(number)
         if not entries:
             copied(work.base, output)
-            return None
-        return erased_together(work, entries, work.base, output, tighter)
+            return Step(None)
+        return Step(erased_together(work, entries, work.base, output, tighter))

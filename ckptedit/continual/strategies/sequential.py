@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ckptedit.continual.strategies.strategy import Strategy, Work, erased_together
-from ckptedit.erasure.job import Erasure
+from ckptedit.continual.strategies.strategy import Step, Strategy, Work, erased_together
 from ckptedit.files import Checkpoint
 
 
@@ -23,5 +22,6 @@ class Sequential(Strategy):
 
     def step(
         self, work: Work, number: int, newest: Checkpoint, output: Path, tighter: Mapping[str, Any]
-    ) -> Erasure | None:
-        return erased_together(work, work.entries[number - 1 : number], newest, output, tighter)
+    ) -> Step:
+        asked = work.entries[number - 1 : number]
+        return Step(erased_together(work, asked, newest, output, tighter))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ckptedit.concepts.targets import Target
 from ckptedit.continual.options import gathered, keywords
 from ckptedit.continual.requests import Asked, standing
+from ckptedit.continual.verify import Verifier
 from ckptedit.erasure.erase import erase
 from ckptedit.erasure.job import Erasure
 from ckptedit.errors import BadParam
@@ -21,6 +22,7 @@ class Work:
 
     options: keywords of `erase` for all requests, not yet resolved
     how:     keywords of `erase` that say with what it computes: device, threads, tokenizer, ...
+    verifier: once the run has begun
     """
 
     base: Checkpoint
@@ -29,6 +31,7 @@ class Work:
     options: Mapping[str, Any] = field(default_factory=dict)
     how: Mapping[str, Any] = field(default_factory=dict)
     track: Track = silent
+    verifier: Verifier | None = None
 
     def option(self, entry: Asked, name: str, otherwise: Any) -> Any:
         return entry.option(name, self.options.get(name, otherwise))
@@ -49,18 +52,28 @@ class Work:
 USUAL = {"kind": "auto", "anchor": ""}
 
 
+@dataclass(frozen=True)
+class Step:
+    """What meeting a request came to: what was erased, if anything; more facts for its line."""
+
+    made: Erasure | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Strategy:
     """A way to meet requests.
 
     takes_back: whether a request can be withdrawn
     jointly:    whether all targets are erased at once, so that requests share method and options
     trained:    whether the method must be trained, or must not; None: either
+    joins:      whether it merges, and takes the options of that
     remedy:     what to do about a target that comes back
     """
 
     takes_back: ClassVar[bool] = True
     jointly: ClassVar[bool] = False
     trained: ClassVar[bool | None] = None
+    joins: ClassVar[bool] = False
     remedy: ClassVar[str] = "raise what holds it: -p of the method, or name another --anchor"
 
     def settings(self) -> dict[str, Any]:
@@ -85,8 +98,8 @@ class Strategy:
 
     def step(
         self, work: Work, number: int, newest: Checkpoint, output: Path, tighter: Mapping[str, Any]
-    ) -> Erasure | None:
-        """Writes the checkpoint after a request; None if nothing is erased in it.
+    ) -> Step:
+        """Writes the checkpoint after a request.
 
         number: of the request; newest: the checkpoint after the one before, at first the base
         """
