@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
 # One style and one object, erased from mini by several methods, audited by every probe: a line of
-# JSON for each, which docs/audit.md shows as a table (recipes/audit_table.py). The original, audited
-# against itself, comes first.
-#   recipes/audit-table.sh [FOLDER [OBJECT-OR-STYLE...]]
-# Goes on where it was stopped; a quarter of an hour on two cores that have nothing else to do.
+# JSON for each, which docs/audit.md shows as a table (recipes/audit_table.py).
+#   recipes/audit-table.sh [FOLDER [CONCEPT...]]
+# Goes on where it was stopped; a quarter of an hour on one core.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:-runs/audit}
 shift || true
-concepts=("${@:-Van Gogh}")
-[ $# -gt 0 ] || concepts=("Van Gogh" Cat)
+[ $# -gt 0 ] || set -- "Van Gogh" Cat
 mkdir -p "$folder" && cd "$folder"
 [ -e base.safetensors ] || ckptedit demo -o base.safetensors > /dev/null
 trained=(--steps 40 --lr 2e-3 --batch 12 --pictures 16)
@@ -26,7 +24,7 @@ row() {  # CONCEPT NAME OPTION...
       --json --quiet > "$file.part" && mv "$file.part" "$file.json"
   fi
 }
-for concept in "${concepts[@]}"; do
+for concept in "$@"; do
   row "$concept" balanced
   row "$concept" uce --method uce "${read_all[@]}"
   row "$concept" conabl --method conabl --guard none "${trained[@]}"
