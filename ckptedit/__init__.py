@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ckptedit.families.info import info
     from ckptedit.files import Checkpoint
     from ckptedit.merging.run import merge
+    from ckptedit.reports.report import report
     from ckptedit.subspaces.project import project
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ PUBLIC = {  # name -> the module that it is imported from
     "plan": "ckptedit.continual.fan_out",
     "project": "ckptedit.subspaces.project",
     "read_delta": "ckptedit.deltas",
+    "report": "ckptedit.reports.report",
     "sample": "ckptedit.diffusion",
     "unlearn": "ckptedit.continual.run",
     "verify": "ckptedit.deltas.verification",
@@ -68,6 +70,7 @@ __all__ = [
     "plan",
     "project",
     "read_delta",
+    "report",
     "sample",
     "unlearn",
     "verify",

@@ -21,8 +21,8 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.
 # from the ground up; a room imports only from those before it
 # fmt: off
 ROOMS = ["files", "families", "deltas", "text", "conversion", "concepts", "subspaces", "diffusion",
-         "guards", "erasure", "merging", "drift", "evaluation", "audits", "continual", "canvas",
-         "cli"]
+         "guards", "erasure", "merging", "drift", "evaluation", "audits", "continual", "reports",
+         "canvas", "cli"]
 # fmt: on
 LIGHT = ("files", "deltas", "conversion", "merging", "drift")  # work without these
 HEAVY = ("diffusers", "transformers")

@@ -25,7 +25,8 @@ from ckptedit.errors import CkptError
 # names of modules in this folder, each with a function of the same name, as work goes
 # fmt: off
 COMMANDS = ["demo", "info", "sample", "project", "erase", "continual", "plan", "diff", "eval",
-            "audit", "merge", "apply", "import", "export", "verify"]
+            "audit", "merge", "apply", "import", "export", "verify",
+            "report"]
 # fmt: on
 
 KEYWORDS = {"import": "import_delta"}  # what Python has a use for -> the name of its module

@@ -24,7 +24,7 @@ SUMS, ALONE = "sums.safetensors", "alone.safetensors"  # in the folder of deltas
 MADE, MEASURED = (SUMS, ALONE), re.compile(r"[0-9]{3,}\.json")
 SCHEMA_VERSION = 1
 LARGEST = 1 << 28  # bytes of results.jsonl
-FREE = ("max_drift", "on_drift", "requests")  # settings that a run may go on with otherwise
+FREE = ("max_drift", "on_drift", "requests", "asked")  # settings that may change as it goes on
 
 
 class Journal:
@@ -78,12 +78,7 @@ class Journal:
             self.lines = written
 
     def _finished(self) -> list[dict[str, Any]]:
-        path = self.folder / RESULTS
-        if not path.exists():
-            return []
-        rows = read_bytes(path, LARGEST).splitlines()
-        lines = [parse_json(row, f"{escape(path)}: line {n}") for n, row in enumerate(rows, 1)]
-        return [line for line in lines if not stopped(line)]
+        return [line for line in read_lines(self.folder) if not stopped(line)]
 
     def _discard(self) -> None:
         """Removes the records and the checkpoints of a run, and nothing else."""
@@ -96,6 +91,15 @@ class Journal:
         for name in (RESULTS, SETTINGS):
             (self.folder / name).unlink(missing_ok=True)
         self.lines = []
+
+
+def read_lines(folder: Path) -> list[dict[str, Any]]:
+    """All lines in the folder of a run, a stopped request's too. Raises BadCheckpoint."""
+    path = folder / RESULTS
+    if not path.exists():
+        return []
+    rows = read_bytes(path, LARGEST).splitlines()
+    return [parse_json(row, f"{escape(path)}: line {n}") for n, row in enumerate(rows, 1)]
 
 
 def stopped(line: Mapping[str, Any]) -> bool:

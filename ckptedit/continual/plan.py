@@ -58,6 +58,7 @@ class Plan:
             "base": {"label": Path(self.work.base.label).name,
                      "sha256": self.work.base.data_sha256()},
             "requests": [entry.digest() for entry in self.work.entries],
+            "asked": [entry.as_fact() for entry in self.work.entries],
             "strategy": self.name,
             "method": self.options.method,
             "guards": list(self.options.guarded_by),

@@ -61,6 +61,11 @@ class Asked:
     def option(self, name: str, otherwise: Any) -> Any:
         return self.options.get(name, otherwise)
 
+    def as_fact(self) -> dict[str, Any]:
+        """What it asks, as a table of a TOML list would."""
+        named = {"concepts": self.concepts, "aliases": self.aliases, "withdraw": self.withdraw}
+        return {key: list(names) for key, names in named.items() if names} | dict(self.options)
+
     def digest(self) -> str:
         """sha256 of what it asks, wherever it stands."""
         said = [self.concepts, self.aliases, self.withdraw, sorted(self.options.items())]

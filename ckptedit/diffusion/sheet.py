@@ -28,7 +28,25 @@ def sample_sheet(
     """Draws every prompt from `seeds` noises: a row per prompt, a column per seed.
 
     models: one, or several that stand side by side for each seed, drawn from the same noise
-    seeds:  noises 0, 1, ... seeds - 1; noise depends on its number only, not on the prompt
+    """
+    cells = side_by_side(models, prompts, seeds=seeds, steps=steps, guidance=guidance, track=track)
+    cells = cells.reshape(len(prompts), seeds * len(models), *cells.shape[3:])
+    return grid(cells, rows=prompts, columns=_columns(models, seeds), group=len(models))
+
+
+def side_by_side(
+    models: Sequence[Model],
+    prompts: Sequence[str],
+    *,
+    seeds: int,
+    steps: int = 20,
+    guidance: float | None = None,
+    track: Track = silent,
+) -> np.ndarray:
+    """The same prompts and noise through several models.
+
+    seeds:   noises 0, 1, ... seeds - 1; noise depends on its number only, not on the prompt
+    returns: [prompts, seeds, models, height, width, 3] uint8
     """
     if seeds < 1:
         raise BadParam(f"seeds must be 1 or more, not {seeds}")
@@ -43,9 +61,8 @@ def sample_sheet(
         sample(model, repeated, noise=starts, steps=steps, guidance=guidance, track=track)
         for model in models
     ]
-    side_by_side = np.stack(drawn, axis=1)  # [prompts * seeds, models, h, w, 3]
-    cells = side_by_side.reshape(len(prompts), seeds * len(models), *side_by_side.shape[2:])
-    return grid(cells, rows=prompts, columns=_columns(models, seeds), group=len(models))
+    stacked = np.stack(drawn, axis=1)  # [prompts * seeds, models, h, w, 3]
+    return stacked.reshape(len(prompts), seeds, *stacked.shape[1:])
 
 
 def _columns(models: Sequence[Model], seeds: int) -> list[str]:

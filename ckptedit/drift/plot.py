@@ -54,8 +54,8 @@ def as_png(comparison: Comparison) -> bytes:
 
 
 def _heat_map(axes: "Axes", groups: list[Group]) -> None:
-    rows: list[Row] = sorted({(g.key[0], g.key[1]) for g in groups}, key=_row_order)
-    roles = sorted({g.key[2] for g in groups}, key=_role_order)
+    rows: list[Row] = sorted({(g.key[0], g.key[1]) for g in groups}, key=row_order)
+    roles = sorted({g.key[2] for g in groups}, key=role_order)
     grid = [[float("nan")] * len(roles) for _ in rows]
     for group in groups:
         y, x = rows.index((group.key[0], group.key[1])), roles.index(group.key[2])
@@ -88,12 +88,12 @@ def on_scale(relative: float) -> bool:
     return 0 < relative < inf
 
 
-def _row_order(row: Row) -> tuple[str, int, str]:
+def row_order(row: Row) -> tuple[str, int, str]:
     component, block = row
     return component, LAST.index(block) if block in LAST else -1, block
 
 
-def _role_order(role: str) -> tuple[int, str]:
+def role_order(role: str) -> tuple[int, str]:
     return FIRST.index(role) if role in FIRST else len(FIRST), role
 
 

@@ -56,12 +56,16 @@ def entry(
     }
     if seed is not None:
         line["seed"] = seed
-    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
-        line["date"] = _date(epoch)
+    if date := date_of_build():
+        line["date"] = date
     return line
 
 
-def _date(epoch: str) -> str:
+def date_of_build() -> str | None:
+    """The time that SOURCE_DATE_EPOCH sets, as 2026-11-27T00:00:00Z; None where it is not set."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        return None
     try:
         return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError) as error:
