@@ -83,7 +83,7 @@ def _warnings(line: Met, veil: Veil) -> list[str]:
 
 
 def _worst(values: Iterable[float]) -> str:
-    return max((f"{value + 0.0:.2f}" for value in values), key=float, default=NONE)
+    return max((f"{round(value, 2) + 0.0:.2f}" for value in values), key=float, default=NONE)
 
 
 def verified(story: Story, veil: Veil) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ def verified(story: Story, veil: Veil) -> list[dict[str, Any]]:
             "concept": veil(row.concept),
             "request": row.request,
             "residual": f"{row.residual:.2f}",
-            "rebound": f"{row.rebound:+.2f}",
+            "rebound": f"{round(row.rebound, 2) + 0.0:+.2f}",
             "bad": row.rebound > REBOUND,
             "before": _share(before.get(row.concept)),
             "now": _share(now.get(row.concept)),

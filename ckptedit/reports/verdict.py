@@ -64,8 +64,9 @@ def _scored(story: Story) -> str:
     before = story.lines[0].scores if story.lines[0].number == 0 else {}
     for name, what in (("ra_i", "same kind (RA-I)"), ("ra_c", "other kind (RA-C)")):
         if name in scores:
-            was = f", {before[name].value:.1%} before" if name in before else ""
-            parts.append(f"{shown(scores[name])} of retained concepts of the {what} are seen{was}")
+            was = f", before in {before[name].value:.1%}" if name in before else ""
+            seen = f"are seen in {shown(scores[name])} of their pictures{was}"
+            parts.append(f"retained concepts of the {what} {seen}")
     return "; ".join(parts) + "."
 
 
