@@ -54,6 +54,7 @@ PACKED = "tests/deltas/test_packings.py"
 PARTIAL = "tests/deltas/test_partial_checkpoints.py"
 LOADED = "tests/deltas/test_loaded_by_diffusers.py"
 PICKLED = "tests/files/test_pickled.py"
+REPORT = "tests/reports/test_cli_report.py"
 
 
 class Mutant(NamedTuple):
@@ -65,6 +66,34 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = (
+    Mutant(
+        "what a stranger wrote is markup on the page of a report",
+        "reports/page.py",
+        "autoescape=True",
+        "autoescape=False",
+        REPORT,
+    ),
+    Mutant(
+        "a report tells the prompts of concepts that a ledger hides",
+        "reports/page.py",
+        'prompt = "" if veil.hidden or not row.concept',
+        'prompt = "" if not row.concept',
+        REPORT,
+    ),
+    Mutant(
+        "a report shows another checkpoint as what a request wrote",
+        "reports/story.py",
+        "if found.data_sha256() != line.sha256:",
+        "if not line.sha256:",
+        REPORT,
+    ),
+    Mutant(
+        "the commands of a report leave out what requests had in common",
+        "reports/commands.py",
+        '("[defaults]", settings.get("options")),',
+        "",
+        "tests/reports/test_commands.py",
+    ),
     Mutant(
         "a LoRA without its alpha over its rank is too strong, or too weak",
         "deltas/kinds/kind.py",

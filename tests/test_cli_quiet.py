@@ -25,6 +25,7 @@ LINES = {  # a small run of each command, in the folder of `files`; the output i
     "import": "lora base -o out",
     "export": "delta --rank 1 -o out",
     "verify": "edited --parent base",
+    "report": "edited --against base --no-pictures -o out",
 }
 
 

@@ -67,11 +67,11 @@ class ErrorsToExit(TyperGroup):
                 raise
             command = self.commands.get(str(ctx.invoked_subcommand))
             options = {name for param in command.params for name in param.opts} if command else ()
-            status = report(error, options, str(names), debug=ctx.params.get("debug", False))
+            status = say_why(error, options, str(names), debug=ctx.params.get("debug", False))
             raise typer.Exit(status) from None
 
 
-def report(
+def say_why(
     error: BaseException, options: Collection[str] = (), interrupted: str = "interrupted", *,
     debug: bool,
 ) -> int:  # fmt: skip
@@ -150,4 +150,4 @@ def main() -> None:
     try:
         sys.exit(app())
     except (Exception, KeyboardInterrupt) as error:  # outside of any command
-        sys.exit(report(error, debug="--debug" in sys.argv))
+        sys.exit(say_why(error, debug="--debug" in sys.argv))
