@@ -9,6 +9,7 @@ from ckptedit.reports.lines import Figure
 
 WIDTH, HEIGHT = 480, 260  # of curves, in units of the SVG
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 34  # around what is drawn
+DODGE = 3  # between curves, whose intervals would hide each other
 TICKS = 12  # numbers below the curves, at most
 
 LABELS, HEAD, CELL, ROW, GAP = 84, 34, 44, 20, 10  # of the heat map
@@ -67,14 +68,14 @@ def curves(
     def y(value: float) -> float:
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / most, 1)
 
-    def point(name: str, number: int, figure: Figure) -> Point:
+    def point(name: str, aside: int, number: int, figure: Figure) -> Point:
         label = f"{name}, request {number}: {shown(figure, shares)}"
         ends = figure.interval and (y(figure.interval[0]), y(figure.interval[1]))
-        return Point(x(number), y(figure.value), label, ends)
+        return Point(x(number) + DODGE * aside, y(figure.value), label, ends)
 
     series = []
     for style, (name, row) in enumerate(values.items()):
-        points = tuple(point(name, number, figure) for number, figure in sorted(row.items()))
+        points = tuple(point(name, style, *each) for each in sorted(row.items()))
         line = " ".join(f"{p.x},{p.y}" for p in points)
         series.append(Series(name, style, points, line))
     step = ceil((last + 1) / TICKS)

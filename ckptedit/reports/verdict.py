@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from ckptedit.continual.verify import REBOUND
-from ckptedit.reports.charts import shown
 from ckptedit.reports.lines import Met
 from ckptedit.reports.story import Story
 from ckptedit.reports.veil import Veil
@@ -59,13 +58,14 @@ def _scored(story: Story) -> str:
         return "Pictures were not scored after the last request (continual --eval does it)."
     parts = []
     if "ua" in scores:
-        gone = shown(scores["ua"])
-        parts.append(f"{gone} of the pictures asked for by an erased name do not show it (UA)")
+        parts.append(
+            f"{scores['ua'].value:.1%} of the pictures asked for by an erased name do not show it (UA)"
+        )
     before = story.lines[0].scores if story.lines[0].number == 0 else {}
     for name, what in (("ra_i", "same kind (RA-I)"), ("ra_c", "other kind (RA-C)")):
         if name in scores:
             was = f", before in {before[name].value:.1%}" if name in before else ""
-            seen = f"are seen in {shown(scores[name])} of their pictures{was}"
+            seen = f"are seen in {scores[name].value:.1%} of their pictures{was}"
             parts.append(f"retained concepts of the {what} {seen}")
     return "; ".join(parts) + "."
 
