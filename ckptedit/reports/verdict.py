@@ -58,9 +58,8 @@ def _scored(story: Story) -> str:
         return "Pictures were not scored after the last request (continual --eval does it)."
     parts = []
     if "ua" in scores:
-        parts.append(
-            f"{scores['ua'].value:.1%} of the pictures asked for by an erased name do not show it (UA)"
-        )
+        gone = f"{scores['ua'].value:.1%} of the pictures asked for by an erased name"
+        parts.append(f"{gone} do not show it (UA)")
     before = story.lines[0].scores if story.lines[0].number == 0 else {}
     for name, what in (("ra_i", "same kind (RA-I)"), ("ra_c", "other kind (RA-C)")):
         if name in scores:
