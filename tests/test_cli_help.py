@@ -26,6 +26,7 @@ OF_ITS_OWN = {
     "--method",  # of erasing, or of merging
     "--neighbors",  # to retain, or to list
     "--output",  # of diff, project and sample, which are not checkpoints
+    "--prompt",  # to draw instead of a suite, or besides
     "--rank",  # of a subspace, or of a LoRA
     "--retain",  # from an edit, or in a test
     "--scale",  # a number, or found by a rule
