@@ -67,9 +67,10 @@ def report(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make one HTML page of a run or an edit: before and after, curves, drift, ledger, commands.
+    """Make an HTML page of a run or an edit, to look at and to forward.
 
-    The page fetches nothing. Every target, what is near it and what is not are drawn before and
+    It has pictures before and after, curves, drift by block, the ledger, and the commands that
+    repeat it, and fetches nothing. Every target, what is near it and what is not are drawn before and
     after from the same noise, with a slider between the two. Targets are blurred until the reader
     switches; names that a ledger hides are not told. Prints the path of the page.
 
