@@ -70,8 +70,8 @@ def report(
     """Make an HTML page of a run or an edit, to look at and to forward.
 
     It has pictures before and after, curves, drift by block, the ledger, and the commands that
-    repeat it, and fetches nothing. Every target, what is near it and what is not are drawn before and
-    after from the same noise, with a slider between the two. Targets are blurred until the reader
+    repeat it, and fetches nothing. Targets, what is near them and what is not are drawn from the
+    same noise, with a slider between before and after. Targets are blurred until the reader
     switches; names that a ledger hides are not told. Prints the path of the page.
 
     Example: ckptedit report run -o report.html
