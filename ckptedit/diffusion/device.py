@@ -57,6 +57,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype | None:
 
 def taken_by_others() -> int:
     """Bytes of this process's GPU that other processes hold; 0 if they are next to none."""
+    if not torch.cuda.is_available():
+        return 0
     free, total = torch.cuda.mem_get_info()
     others = total - free - torch.cuda.memory_reserved()
     return others if others > OWN else 0
