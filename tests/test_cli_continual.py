@@ -192,6 +192,22 @@ def test_requests_have_their_own_options(folder):
     assert entry["options"]["params"]["uce"]["erase"] == 3.0
 
 
+def test_the_command_goes_before_the_list_also_with_what_is_usual(folder):
+    listed("Neon", more="[defaults]\nneighbors = 2\n")
+    assert run("--neighbors", "8", how=("--method", "uce", "--device", "cpu")).exit_code == 0
+    assert json.loads(Path("run/run.json").read_text())["options"]["neighbors"] == 8
+
+
+def test_trained_together_it_is_the_erasure_of_all_from_the_original(folder):
+    assert run("--strategy", "simultaneous", how=(*TRAINED, "--device", "cpu")).exit_code == 0
+    one, two = lines()
+    assert one["erased"] == [NAMES[0]] and two["erased"] == list(NAMES)
+    named = [word for name in sorted(NAMES) for word in ("--concept", name)]
+    line = ["erase", "base.safetensors", *named, *TRAINED, "--device", "cpu", "-o", "both.st"]
+    assert CliRunner().invoke(app, line).exit_code == 0
+    assert two["sha256"] == Checkpoint("both.st").data_sha256()
+
+
 def test_aliases_are_erased_with_their_concept_and_as_its_kind(folder):
     listed("Neon", more='aliases = ["glowing tubes"]\n')
     assert run().exit_code == 0

@@ -12,6 +12,7 @@ from ckptedit.cli.continual_options import (
     Keep,
     Merge,
     MergeParam,
+    Neighbors,
     OnDrift,
     Requests,
     Scale,
@@ -26,7 +27,6 @@ from ckptedit.cli.erase_options import (
     Lexicon,
     ListMethods,
     Method,
-    Neighbors,
     Params,
     Pictures,
     Protected,
@@ -71,7 +71,7 @@ def continual(
     clip: Clip = None,
     batch: Batch = None,
     pictures: Pictures = None,
-    neighbors: Neighbors = 8,
+    neighbors: Neighbors = None,
     lexicon: Lexicon = None,
     seed: Seed = None,
     merge: Merge = None,
@@ -109,7 +109,7 @@ def continual(
     options = said(
         method=method, roles=params, init=init, tokens=tokens, steps=steps, lr=lr, clip=clip,
         batch=batch, pictures=pictures, lexicon=lexicon and str(lexicon), seed=seed,
-        neighbors=None if neighbors == 8 else neighbors,
+        neighbors=neighbors,
     )  # fmt: skip
     options |= extra(guard, param)
     words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)

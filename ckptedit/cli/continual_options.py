@@ -24,6 +24,10 @@ Strategy = Annotated[
         autocompletion=one_of(*STRATEGIES),
     ),
 ]
+Neighbors = Annotated[
+    int | None,
+    Option(metavar="N", min=0, help="Nearest concepts to retain too; default: the list's, else 8."),
+]
 Merge = Annotated[
     str | None,
     Option(

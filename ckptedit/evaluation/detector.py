@@ -45,6 +45,11 @@ class Detector:
         if not any(FOLDER in word for word in self.command):
             raise BadParam(f"--detector needs a command with {FOLDER} in it, where the PNGs are")
 
+    @property
+    def said(self) -> str:
+        """The command, without the folders in which its program and files happen to be."""
+        return shlex.join(Path(w).name if Path(w).is_absolute() else w for w in self.command)
+
     def look(self, model: Model, cells: Sequence[Cell], pictures: np.ndarray) -> Answers:
         with TemporaryDirectory(prefix="ckptedit-") as folder:
             names = [_name(at, cell) for at, cell in enumerate(cells)]

@@ -29,7 +29,8 @@ Columns = Mapping[str, list[Any]]  # one row for each cell of the shard
 class Part:
     """What the eyes saw in a shard of an evaluation.
 
-    asked: what makes two parts of one evaluation: the suite, the weights' digests, the eyes' keys
+    asked: what makes two parts of one evaluation: the suite, the weights' digests, the tokenizer's,
+           the eyes' keys
     seen, against: columns of answers about the checkpoint, and about the other one
     reference: packed features of a folder's pictures, if the evaluation has one
     tokenizer: what its prompts were read with, for people

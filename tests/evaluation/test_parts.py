@@ -1,6 +1,7 @@
 """Shards, what is kept on disk, and limits: exactly the figures of one run, at no second cost."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,18 +11,26 @@ from tiny_model import random_mini
 
 from ckptedit import evaluate
 from ckptedit.errors import BadParam
-from ckptedit.evaluation import SUITES, drawing
+from ckptedit.evaluation import SUITES, drawing, shard
 from ckptedit.evaluation.evaluate import prepare
+from ckptedit.evaluation.eye import Given
 from ckptedit.evaluation.limits import failures
 from ckptedit.evaluation.parts import Part, merged, read_part
 from ckptedit.evaluation.score import Scores
-from ckptedit.evaluation.shard import BLOCK, of_shard, parse_shard
+from ckptedit.evaluation.shard import of_shard, parse_shard
 
 WORLD = SUITES["canvas"]()
+SMALL = 8  # cells of a block here: fewer pictures show the same
 FEW = {"erased": ["Van Gogh"], "companions": 2, "steps": 1}
-FEW["retain"] = [name for name in WORLD.styles if name != "Van Gogh"][
-    :17
-]  # 36 pictures: two blocks
+FEW["retain"] = [name for name in WORLD.styles if name != "Van Gogh"][:5]  # 12: two blocks
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (drawing, shard):
+            patch.setattr(module, "BLOCK", SMALL)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +50,7 @@ def whole(path: Path) -> Scores:
 
 
 def test_all_shards_are_one_run_to_the_last_bit(parts: list[Part], whole: Scores) -> None:
-    assert BLOCK < whole.n == 36 < 2 * BLOCK  # the third shard is empty
+    assert SMALL < whole.n == 12 < 2 * SMALL  # the third shard is empty
     assert merged(parts) == merged(parts[::-1]) == whole
     assert {d.value for d in whole.differences.values()} == {0}
 
@@ -56,10 +65,10 @@ def test_a_part_is_what_it_was_after_a_way_through_a_file(
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
 def test_every_cell_is_in_one_shard_and_blocks_are_whole(n: int) -> None:
-    cells = range(3 * BLOCK + 5)
+    cells = range(3 * SMALL + 5)
     shards = [of_shard(cells, (i + 1, n)) for i in range(n)]
     assert sorted(at for shard in shards for at in shard) == list(cells)
-    assert {at // BLOCK for at in shards[0]} == set(range(0, 4, n))
+    assert {at // SMALL for at in shards[0]} == set(range(0, 4, n))
 
 
 def test_parts_that_do_not_make_one_evaluation_are_refused(parts: list[Part]) -> None:
@@ -70,6 +79,30 @@ def test_parts_that_do_not_make_one_evaluation_are_refused(parts: list[Part]) ->
     other = replace(parts[2], asked={**parts[2].asked, "steps": 9})
     with pytest.raises(BadParam, match="the steps of shard 3/3 is another"):
         merged([*parts[:2], other])
+
+
+def test_shards_whose_prompts_are_read_otherwise_are_not_put_together(
+    path: Path, parts: list[Part]
+) -> None:
+    other = prepare(path, against=path, cache=False, clip_skip=2, **FEW).part((3, 3))
+    with pytest.raises(BadParam, match="the clip_skip of shard 3/3 is another"):
+        merged([*parts[:2], other])
+    vocabulary = {**parts[2].asked, "tokenizer": "0" * 64}
+    assert vocabulary != parts[2].asked and len(parts[2].asked["tokenizer"]) == 64
+    with pytest.raises(BadParam, match="the tokenizer of shard 3/3 is another"):
+        merged([*parts[:2], replace(parts[2], asked=vocabulary)])
+
+
+def test_two_programs_are_not_one_detector_wherever_they_are(path: Path) -> None:
+    def part(i: int, command: str) -> Part:
+        given = Given(detector=f"{command} {{folder}}")
+        return prepare(path, given=given, **{**FEW, "retain": ["Neon", "Cat"]}).part((i, 2))
+
+    empty = part(2, "/opt/bin/nudenet --low")  # two pictures are one block, of the first shard
+    for command, same in (("/home/me/nudenet --low", True), ("/opt/bin/nudenet", False)):
+        assert (part(2, command).asked == empty.asked) == same
+    with pytest.raises(BadParam, match="the detector of shard 2/2 is another"):
+        merged([part(2, "nudenet"), empty])
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2"])

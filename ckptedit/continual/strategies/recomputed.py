@@ -18,7 +18,7 @@ class Recomputed(Strategy):
 
     jointly = True
     trained: ClassVar[bool | None] = False
-    remedy = "ask for less of it to be left, or name another anchor for it"
+    remedy = "make the method erase more (-p), or give its request another anchor"
 
     def step(
         self, work: Work, number: int, newest: Checkpoint, output: Path, tighter: Mapping[str, Any]

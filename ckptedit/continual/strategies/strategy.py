@@ -1,9 +1,9 @@
 """What a strategy is: from the requests so far, and the newest checkpoint, to the next one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from ckptedit.concepts.targets import Target
 from ckptedit.continual.options import gathered, keywords
@@ -90,7 +90,7 @@ class Strategy:
                     f"put it under [defaults], or take --strategy sequential"
                 )
             if entry.withdraw and not self.takes_back:
-                able = "recomputed, simultaneous, independent"
+                able = ", ".join(name for name, kind in each_strategy() if kind.takes_back)
                 raise BadParam(
                     f"{entry.where} withdraws, and what was built upon a request cannot do "
                     f"without it; take another --strategy: {able}"
@@ -104,6 +104,13 @@ class Strategy:
         number: of the request; newest: the checkpoint after the one before, at first the base
         """
         raise NotImplementedError
+
+
+def each_strategy() -> Iterator[tuple[str, type[Strategy]]]:
+    from ckptedit.continual.strategies import STRATEGIES
+
+    for name in STRATEGIES:
+        yield name, cast(type[Strategy], STRATEGIES[name])
 
 
 def erased_together(

@@ -92,7 +92,8 @@ def grow(base: Checkpoint, edits: Sequence[Path], store: Path, recipe: Recipe) -
 
 
 def write_grown(grown: Grown, output: Path, recipe: Recipe, *, force: bool = False) -> Written:
-    """Writes the merged checkpoint from its sums: the bytes of `merge` with this recipe."""
+    """Writes the merged checkpoint from its sums: what `merge` makes by this recipe, to the bit
+    where the method's sums are exact (`running/*.py`)."""
     base, count = grown.base, len(grown.edits)
     sums: Sums = RUNNING[recipe.method](**recipe.resolved_params())
     with ExitStack() as stack:
