@@ -51,6 +51,7 @@ def plan(
     audit: Annotated[bool, Option("--audit", help="Ask of every concept whether it is gone.")] = (
         False
     ),
+    report: Annotated[bool, Option("--report", help="Make a page of what was merged.")] = False,
     threads: Annotated[
         int | None, Option(metavar="N", min=1, help="Of each erasure; default: by the machine.")
     ] = None,
@@ -61,9 +62,9 @@ def plan(
 ) -> None:
     """Write the jobs of a list of requests, for Snakemake or Slurm.
 
-    Each request is erased from BASE alone, then all are merged, scored in shards, and audited. A
-    job is one call of ckptedit, files in, one file out; what is there is not done again, and exit
-    status 75 is tried again. Nothing is computed here. Prints the path of the file to start.
+    Each request is erased from BASE alone, then all are merged, scored in shards, audited, and
+    shown. A job is one call of ckptedit, files in, one file out; what is there is not done again,
+    and exit status 75 is tried again. Nothing is computed here. Prints the path of the file to start.
 
     Example: ckptedit plan base.safetensors requests.toml --engine snakemake -o run
     """
@@ -74,7 +75,8 @@ def plan(
         raise BadParam("every job reads BASE; it must be a file, not stdin")
     made = run(
         base, requests, output, engine=engine, merge=merge, params=assignments(merge_param or ()),
-        scale=scale, shards=shards, audits=audit, device=device, threads=threads, force=force,
+        scale=scale, shards=shards, audits=audit, report=report, device=device,
+        threads=threads, force=force,
     )  # fmt: skip
     say_notes(made.notes, quiet)
     say(*told(made), quiet=quiet)

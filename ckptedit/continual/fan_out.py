@@ -48,6 +48,7 @@ def plan(
     scale: float = 1.0,
     shards: int | None = None,
     audits: bool = False,
+    report: bool = False,
     device: str = "auto",
     threads: int | None = None,
     force: bool = False,
@@ -62,7 +63,8 @@ def plan(
     engine:   a name of ENGINES
     merge, params, scale: as `merge` takes them
     shards:   of the evaluation; 0: none; default: 1 if the list has a table [eval], else none
-    audits:   whether `audit` asks of each concept if it is gone
+    audits:   whether `audit` asks of each concept if it is gone; report: whether `report` makes a
+              page of what was merged
     device, threads: of the jobs
     force:    writes over another plan; never over what its jobs have made
     Raises BadParam for a list or options that no job could carry out, OutputExists.
@@ -80,7 +82,7 @@ def plan(
     joined = [f"--method={merge}", f"--scale={scale}", *erase_words({"params": params or {}}, "")]
     work = Work(
         str(Path(opened.label).absolute()), asked.label, entries, common, how, threads, joined,
-        asked.evaluation, count, audits,
+        asked.evaluation, count, audits, report,
     )  # fmt: skip
     stages = tuple(work.stages())
     if count:

@@ -10,7 +10,7 @@ from ckptedit.continual.spoken import erase_words, eval_words
 from ckptedit.errors import BadParam, CkptError
 
 PROGRAM = "ckptedit"
-MERGED, SCORES = "merged.safetensors", "scores.json"
+MERGED, SCORES, PAGE = "merged.safetensors", "scores.json", "report.html"
 OF_ERASE = ("exact_name", "kind", "anchor", "retain", "neighbors", "lexicon")  # not of its method
 
 
@@ -45,6 +45,7 @@ class Work:
     common: keywords of `erase` for all requests; how: options of whatever computes, as words
     merge:  words that say how edits are merged; evaluation: keywords of `evaluate`
     shards: of the evaluation; 0: none; audits: whether each concept is audited
+    report: whether a page is made of what was merged
     """
 
     base: str
@@ -57,6 +58,7 @@ class Work:
     evaluation: Mapping[str, Any]
     shards: int
     audits: bool
+    report: bool = False
 
     def stages(self) -> list[Stage]:
         """In an order in which they can run. Raises BadParam, naming the request."""
@@ -77,6 +79,9 @@ class Work:
         if self.audits:
             audits = map(self._audit, standing(self.entries))
             found.append(Stage("audit", tuple(job for each in audits for job in each)))
+        if self.report:
+            page = (PROGRAM, "report", MERGED, f"--against={self.base}", *self.how, "-o", PAGE)
+            found.append(Stage("report", (Job("report", (MERGED,), PAGE, page, gpu=self.gpu),)))
         return found
 
     @property

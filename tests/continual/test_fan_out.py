@@ -88,7 +88,9 @@ def test_every_keyword_of_the_evaluation_is_an_option_of_eval(name):
 def test_every_job_is_a_command_that_parses_reads_what_is_made_and_makes_what_is_read(
     base, asked, tmp_path
 ):
-    made = plan(base, asked, tmp_path / "run", engine="snakemake", shards=2, audits=True)
+    made = plan(
+        base, asked, tmp_path / "run", engine="snakemake", shards=2, audits=True, report=True
+    )
     there = set()
     for job in jobs_of(tmp_path / "run"):
         program, name, *words = job["command"]
@@ -99,7 +101,7 @@ def test_every_job_is_a_command_that_parses_reads_what_is_made_and_makes_what_is
         there.add(job["output"])
     names = [job.name for stage in made.stages for job in stage.jobs]
     assert names == ["erase 001", "erase 002", "merge", "part 001", "part 002", "scores",
-                     "audit 001", "audit 002"]  # fmt: skip
+                     "audit 001", "audit 002", "report"]  # fmt: skip
     erased = COMMANDS["erase"].make_context("erase", jobs_of(tmp_path / "run")[1]["command"][2:])
     assert list(erased.params["concept"]) == [ODD, "-dashed"]
     assert erased.params["ckpt"] == str(base)
