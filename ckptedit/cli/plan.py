@@ -64,7 +64,8 @@ def plan(
 
     Each request is erased from BASE alone, then all are merged, scored in shards, audited, and
     shown. A job is one call of ckptedit, files in, one file out; what is there is not done again,
-    and exit status 75 is tried again. Nothing is computed here. Prints the path of the file to start.
+    and exit status 75 is tried again. Nothing is computed here. Prints the path of the file to
+    start.
 
     Example: ckptedit plan base.safetensors requests.toml --engine snakemake -o run
     """
