@@ -13,6 +13,7 @@ DODGE = 3  # between curves, whose intervals would hide each other
 TICKS = 12  # numbers below the curves, at most
 
 LABELS, HEAD, CELL, ROW, GAP = 84, 34, 44, 20, 10  # of the heat map
+LEGEND = 212  # wide enough for the scale of colours
 WIDE = 16  # columns up to which a cell says its number
 NARROWEST = 6
 
@@ -155,7 +156,9 @@ def heat_map(heat: Heat) -> Map:
                 cells.append(Cell(x(j, k), HEAD + i * ROW, fill, ink, text, label))
     half = len(heat.requests) * cell / 2
     return Map(
-        width=x(len(heat.roles) - 1, len(heat.requests)) + GAP if heat.roles else LABELS,
+        width=max(x(len(heat.roles) - 1, len(heat.requests)) + GAP, LEGEND)
+        if heat.roles
+        else LABELS,
         height=HEAD + len(heat.blocks) * ROW + GAP,
         cell=cell,
         blocks=tuple((HEAD + i * ROW + ROW / 2, name) for i, name in enumerate(heat.blocks)),

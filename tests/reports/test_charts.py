@@ -4,7 +4,18 @@ from math import inf
 
 import pytest
 
-from ckptedit.reports.charts import CELL, GAP, HEAD, LABELS, ROW, color, curves, heat_map, nice
+from ckptedit.reports.charts import (
+    CELL,
+    GAP,
+    HEAD,
+    LABELS,
+    LEGEND,
+    ROW,
+    color,
+    curves,
+    heat_map,
+    nice,
+)
 from ckptedit.reports.heat import Heat
 from ckptedit.reports.lines import Figure
 
@@ -63,3 +74,9 @@ def test_the_map_of_many_requests_is_no_wider_than_a_page():
     found = heat_map(Heat(("unet M00",), ("k", "v"), numbers, cells, {}))
     assert found.width < 900 and not any(cell.text for cell in found.cells)
     assert len(found.requests) <= 16
+
+
+def test_a_narrow_map_has_room_for_its_scale():
+    assert (
+        heat_map(Heat(("unet M00",), ("v",), (1,), {("unet M00", "v", 1): 0.4}, {})).width == LEGEND
+    )
