@@ -64,6 +64,7 @@ class Plan:
             "guards": list(self.options.guarded_by),
             "options": dict(sorted(self.work.options.items())),
             **self.strategy.settings(),
+            "clip_skip": self.work.how.get("clip_skip"),
             "keep": self.keep,
             "evaluation": dict(self.evaluation) if self.eval_at else None,
             "max_drift": self.budget and self.budget.limit,

@@ -49,9 +49,14 @@ def _options(story: Story) -> list[str]:
     """Of `continual`, but for those that the list has."""
     settings = story.settings
     found = ["-o", plain(story.name)]
-    for option in ("strategy", "method", "keep", "max_drift", "on_drift"):
+    for option in ("strategy", "method", "keep", "max_drift", "on_drift", "clip_skip"):
         if (value := settings.get(option)) is not None:
             found += [f"--{option.replace('_', '-')}", str(value)]
+    if isinstance(merge := settings.get("merge"), dict):
+        found += ["--merge", str(merge.get("method")), "--scale", str(merge.get("scale"))]
+        params = merge.get("params")
+        for name, value in params.items() if isinstance(params, dict) else ():
+            found.append(f"--merge-param={name}={value if isinstance(value, str) else toml(value)}")
     scored = [line.number for line in story.lines if line.scores]
     if scored and len(scored) == len(story.lines):
         found.append("--eval")

@@ -122,6 +122,24 @@ def test_the_commands_on_the_page_make_the_same_checkpoint(made, folder, tmp_pat
     assert shas[0] == shas[1]
 
 
+def test_a_merge_and_the_layer_read_are_part_of_the_command(folder):
+    """Typed again in another folder, it is the same run: all its settings, and its bytes."""
+    Path("one.txt").write_text("Neon\n")
+    line = "continual base.safetensors one.txt -o one --method uce --strategy independent --scale 2"
+    line += " --merge-param density=0.5 --clip-skip 2 -q"
+    assert CliRunner().invoke(app, line.split()).exit_code == 0
+    commands = re.search(r'class="commands">(.*?)</pre>', page("one --no-pictures -q"), re.S)[1]
+    listed = re.match(r"cat > requests.toml <<'END'\n(.*?)END\n", html.unescape(commands), re.S)
+    Path("requests.toml").write_text(listed[1])
+    again = shlex.split(html.unescape(commands)[listed.end() :].splitlines()[0])
+    again[again.index("-o") + 1] = "again"
+    assert CliRunner().invoke(app, again[1:]).exit_code == 0
+    first, second = (json.loads(Path(each, "run.json").read_text()) for each in ("one", "again"))
+    assert second == first
+    shas = [Checkpoint(Path(each, "001.safetensors")).data_sha256() for each in ("one", "again")]
+    assert shas[0] == shas[1]
+
+
 def test_an_edit_alone_is_a_report_too(folder):
     refused(run("run/003.safetensors"), "name it with --against")
     text = page("run/003.safetensors --against base.safetensors --no-pictures -q")
