@@ -1187,6 +1187,27 @@ MUTANTS = (
         "tests/laws/test_together_laws.py",
     ),
     Mutant(
+        "what was erased counts as retained in the other kind's accuracy",
+        "evaluation/score.py",
+        "if name not in suite.erased and (hits",
+        "if (hits",
+        SUITE,
+    ),
+    Mutant(
+        "shards whose prompts were read from other layers are put together",
+        "evaluation/planned.py",
+        '"clip_skip": self.model.clip_skip,',
+        '"clip_skip": None,',
+        PARTS,
+    ),
+    Mutant(
+        "shards that two programs looked at are put together",
+        "evaluation/planned.py",
+        '"detector": commands[0] if commands else None,',
+        '"detector": None,',
+        PARTS,
+    ),
+    Mutant(
         "a residual is measured from where the anchor went, and an edit that moved both looks done",
         "audits/subject.py",
         "2 * dot(edited, self.cross, original)",
@@ -1269,6 +1290,13 @@ MUTANTS = (
         "kept = cut.trim(delta, 0)",
         "kept = delta",
         "tests/merging/test_running.py",
+    ),
+    Mutant(
+        "running sums go on from those of other edits",
+        "merging/running/grow.py",
+        "return (found, inputs) if names == [edit.name for edit in edits] else None",
+        "return found, inputs",
+        "tests/test_cli_continual.py",
     ),
     Mutant(
         "a closed form held to its budget may erase nothing",

@@ -294,6 +294,17 @@ def test_independent_deltas_are_merged_one_by_one_to_the_bytes_of_merge(folder, 
     assert {target.concept for target in targets} == {"Van Gogh", "Neon", "Cat"}
 
 
+def test_sums_of_a_request_that_was_not_finished_are_not_continued(folder):
+    """Killed after its sums, before its line; then the list asks for something else."""
+    how = (*INDEPENDENT, "--keep", "all")
+    assert run(how=how).exit_code == 0
+    first, second = Path("run/results.jsonl").read_text().splitlines()
+    Path("run/results.jsonl").write_text(first + "\n")
+    listed(NAMES[0], "Neon")
+    assert run(how=how).exit_code == 0
+    assert lines()[1]["sha256"] == merged(1, 2) != json.loads(second)["sha256"]
+
+
 def test_a_withdrawn_delta_is_left_out_and_only_as_a_whole(folder):
     listed(*NAMES, more='[[request]]\nwithdraw = "Van Gogh"\n[[request]]\nconcept = "Neon"\n')
     assert run(how=INDEPENDENT).exit_code == 0

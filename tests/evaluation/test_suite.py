@@ -70,6 +70,23 @@ def test_a_retained_concept_is_not_counted_beside_an_erased_one():
     assert rows["Neon"] == (1, 1) and rows["Key"] == (0, 1)
 
 
+def test_of_both_kinds_erased_the_other_kind_is_all_that_is_retained_picture_by_picture():
+    """Cat in two pictures, Tree in two, Neon in three: 1 + 2 + 1 of 7, not the mean of shares."""
+    suite = Suite(("Monet", "Key"), ("Monet", "Neon"), ("Cat", "Key", "Tree"), 1)
+    seen = {
+        ("Monet", "Cat"): ("Monet", "Cat"),  # the erased Monet is there: of no matter to RA-C
+        ("Monet", "Tree"): ("Monet", "Tree"),
+        ("Neon", "Cat"): ("Neon", "Tree"),
+        ("Neon", "Key"): ("Monet", "Key"),  # nor is the erased Key
+        ("Neon", "Tree"): ("Monet", "Tree"),
+    }
+    drawn = [Drawn(Cell(*cell, 0), *judged, 0.0) for cell, judged in seen.items()]
+    scores = score(drawn, suite, set())
+    assert scores.ra_c == pytest.approx(4 / 7)
+    assert scores.ua == 0  # Monet is in both pictures beside what stays, and Key in its one
+    assert scores.ra_i == pytest.approx((1 / 2 + 0 + 1) / 3)  # Neon, Cat, Tree, beside what stays
+
+
 def test_every_picture_has_noise_of_its_own_and_the_same_on_every_checkpoint():
     cells = Suite(("Monet",), STYLES, OBJECTS, 3).cells()
     assert len({cell.key for cell in cells}) == len(cells) == 18
