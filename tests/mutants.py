@@ -1222,6 +1222,27 @@ MUTANTS = (
         AUDITS,
     ),
     Mutant(
+        "what is left of a concept is read of the edited weights alone, and looks less",
+        "audits/residual.py",
+        "after = dot(mean.edited, products.cross, along)",
+        "after = dot(mean.edited, products.after, along)",
+        AUDITS,
+    ),
+    Mutant(
+        "the limit on the residual is on plain sentences, not on the worst wording",
+        "audits/residual.py",
+        'max(counted, key=lambda row: row["residual"])',
+        "sentence",
+        AUDITS,
+    ),
+    Mutant(
+        "a run's UA is of the last request alone",
+        "continual/run.py",
+        "self._scores(edited, concepts_of(standing))",
+        "self._scores(edited, list(entry.concepts))",
+        "tests/test_cli_continual.py",
+    ),
+    Mutant(
         "an edited text encoder is audited by what the original's says",
         "audits/residual.py",
         "if subject.edited is not subject.encoder:",

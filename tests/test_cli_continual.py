@@ -260,11 +260,12 @@ def test_a_budget_of_drift_stops_the_run_and_a_larger_one_goes_on(folder, met):
 
 
 def test_scores_are_those_of_eval(folder):
-    listed("Neon", more="[eval]\nretain = ['Monet']\ncompanions = 1\nsteps = 1\n")
-    assert run("--eval").exit_code == 0
-    base, after = lines()
+    listed("Neon", "Van Gogh", more="[eval]\nretain = ['Monet']\ncompanions = 1\nsteps = 1\n")
+    assert run("--eval-at", "2").exit_code == 0
+    base, first, after = lines()
+    assert first["scores"] is None
     assert base["request"] == 0 and base["sha256"] == Checkpoint("base.safetensors").data_sha256()
-    line = "eval run/001.safetensors --retain Monet --companions 1 --steps 1 --json -q --device cpu"
+    line = "eval run/002.safetensors --retain Monet --companions 1 --steps 1 --json -q --device cpu"
     scored = json.loads(CliRunner().invoke(app, line.split()).stdout)
     for name, value in after["scores"].items():
         assert scored[name] == value, name

@@ -58,7 +58,7 @@ def test_the_residual_is_that_of_its_definition(about):
     from ckptedit.audits.variants import variants
     from ckptedit.erasure.kv import KVWeights
 
-    subject = about(lambda role, weight: weight * (0.5 if role == "v" else 1.0))
+    subject = about(lambda role, weight: weight * (0.5 if role == "v" else 0.8))
     plain = variants(subject.target, subject.company, subject.lexicon)[0]
     read = told(subject, plain.name, plain.pairs, "all")
     before = KVWeights(subject.original, subject.family)
@@ -68,13 +68,20 @@ def test_the_residual_is_that_of_its_definition(about):
                for w in (before, after)]
         for role in "kv"
     }  # fmt: skip
-    row = next(r for r in Residual().run(subject, silent).rows if r["way"] == "sentence")
+    found = Residual().run(subject, silent)
+    row = next(r for r in found.rows if r["way"] == "sentence")
+    end, left = told(subject, plain.name, plain.others, "end").mean(), []
     for role, name in (("k", "keys"), ("v", "values")):
         old, new = stacked[role]
+        along = old @ (end.original - end.beside)
+        left.append(float((new @ end.edited - old @ end.beside) @ along / (along @ along)))
         gone = (read.edited @ new.T - read.beside @ old.T).norm()
         whole = (read.original @ old.T - read.beside @ old.T).norm()
         assert row[name] == pytest.approx(float(gone / whole), rel=1e-5)
     assert row["residual"] == min(row["keys"], row["values"])
+    assert row["left"] == pytest.approx(min(left), rel=1e-5)
+    counted = [each["residual"] for each in found.rows if each["counts"]]
+    assert found.figures["residual"] == max(counted) > row["residual"]
 
 
 @pytest.mark.parametrize("role", ["k", "v"])
