@@ -73,7 +73,7 @@ def test_the_table_is_worst_first_and_a_sentence_for_each_probe(files):
     ("option", "probe", "loose", "tight"),
     [
         ("--max-residual", "residual", 9, 0),
-        ("--max-left", "residual", 9, -9),
+        ("--max-left", "residual", 1, -9),
         ("--max-collateral", "collateral", 9, 0),
         ("--min-distance", "recoverability", 0, 99),
         ("--max-restored", "recoverability", 1, 0),
@@ -132,6 +132,9 @@ def test_a_hidden_name_is_audited_by_whoever_knows_it(files):
         (["--probe", "collateral", "-p", "residual.meant=1"], ("none of the probes asked",)),
         (["--concept", "Monett"], ("did you mean", "--alias")),
         (["--kind", "nonsense"], ("nonsense",)),
+        (["--max-left", "nan"], ("max_left must be a share, at most 1",)),
+        (["--max-restored", "95"], ("max_restored must be a share, at most 1",)),
+        (["--max-collateral", "nan"], ("max_collateral must be finite",)),
         (["--alias", "@nowhere.txt"], ("nowhere.txt",)),
     ],
 )

@@ -141,6 +141,12 @@ def test_a_run_with_other_settings_is_refused_and_force_begins_anew(folder):
     assert lines()[0]["sha256"] != before[0]["sha256"]
 
 
+def test_a_run_that_finished_nothing_holds_nobody_to_its_settings(folder):
+    listed("Neon")
+    refused(run("--tokenizer", "nowhere"), "there is no tokenizer nowhere")
+    assert run("-p", "erase=2").exit_code == 0
+
+
 def test_a_folder_of_something_else_is_left_alone(folder):
     Path("run").mkdir()
     Path("run/notes.txt").write_text("mine")
@@ -154,6 +160,22 @@ def test_a_checkpoint_that_was_changed_is_not_built_upon(folder):
     Path("run/001.safetensors").write_bytes(Path("base.safetensors").read_bytes())
     listed("Neon", "Cat")
     refused(run("--strategy", "sequential"), "is not what request 1 wrote")
+
+
+@pytest.mark.parametrize("left", [None, b"torn"])
+def test_a_finished_run_whose_checkpoint_is_gone_says_so(folder, met, left):
+    shutil.copytree(met.folder, "run")
+    Path("run/002.safetensors").unlink()
+    if left:
+        Path("run/002.safetensors").write_bytes(left)
+    refused(run(), "run/002.safetensors", "request 2 wrote it", "--force")
+
+
+def test_a_budget_that_a_finished_request_went_beyond_is_refused(folder, met):
+    shutil.copytree(met.folder, "run")
+    first, second = (line["drift"]["relative"] for line in lines())
+    refused(run("--max-drift", str((first + second) / 2)), "request 2 is finished", "--force")
+    assert run("--max-drift", str(second)).exit_code == 0
 
 
 def test_withdrawing_leaves_what_the_others_alone_would_have_made(folder):
@@ -230,6 +252,8 @@ def test_aliases_are_erased_with_their_concept_and_as_its_kind(folder):
         (("--keep", "some"), QUICK, "keep must be one of last, all"),
         (("--eval-at", "7"), QUICK, "there are 2 requests"),
         (("--eval-at", "x"), QUICK, "numbers with commas"),
+        (("--eval-at", ","), QUICK, "numbers with commas"),
+        (("--on-drift", "retry"), QUICK, "on_drift retry is of a budget"),
         (("--max-drift", "0"), QUICK, "max_drift must be above 0"),
         (("--max-drift", "1", "--on-drift", "x"), QUICK, "on_drift must be one of"),
     ],

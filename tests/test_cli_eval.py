@@ -80,6 +80,8 @@ def test_options_without_an_effect_are_refused(base: Path, tmp_path: Path) -> No
     refused(run(base, "--shard", "1/2", "--min-ua", "1"), "--min-ua")
     refused(run(base, "--shard", "3/2"), "write I/N")
     refused(run(base, "-o", part), "--shard")
+    refused(run(base, "--min-ua", "nan"), "--min-ua must be a number")
+    refused(run("--merge", part, "--min-ra", "nan"), "--min-ra must be a number")
     refused(run(base, "--suite", "nonsense"), "there are: canvas")
     refused(run(base, "--erased", "set:nonsense"), "has no list")
     assert not part.exists()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, TypeVar
 
 from ckptedit.audits import PROBES, QUICK
@@ -40,9 +41,12 @@ def bounds() -> dict[str, tuple[str, Bound]]:
 def chosen_probes(given: Sequence[str], deep: bool, limits: Mapping[str, float]) -> list[str]:
     """The probes to ask, in the order of PROBES, those of the limits among them."""
     known = bounds()
-    for name in limits:
+    for name, limit in limits.items():
         if name not in known:
             raise BadParam(f"no limit is called {name!r}; there are: {', '.join(known)}")
+        if not isfinite(limit) or (known[name][1].share and limit > 1):
+            must_be = "a share, at most 1" if known[name][1].share else "finite"
+            raise BadParam(f"{name} must be {must_be}, not {limit:g}")
     for name in given:
         PROBES[name]  # raises UnknownName
     wanted = {*(PROBES if deep else given or QUICK), *given, *(known[name][0] for name in limits)}

@@ -38,7 +38,7 @@ class Gap(Probe):
 
     by = "words"
     runs = True
-    bounds: ClassVar[Mapping[str, Bound]] = {"max_gap": Bound("left")}
+    bounds: ClassVar[Mapping[str, Bound]] = {"max_gap": Bound("left", share=True)}
 
     def __init__(
         self, *, pictures: Annotated[int, Within("[1, inf)"), "of the concept"] = 12

@@ -34,7 +34,7 @@ class Inversion(Probe):
 
     by = "pictures"
     runs = True
-    bounds: ClassVar[Mapping[str, Bound]] = {"max_return": Bound("returned")}
+    bounds: ClassVar[Mapping[str, Bound]] = {"max_return": Bound("returned", share=True)}
 
     def __init__(
         self,

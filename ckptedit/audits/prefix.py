@@ -45,7 +45,7 @@ class Prefix(Probe):
     by = "words"
     runs = True
     judged = True
-    bounds: ClassVar[Mapping[str, Bound]] = {"max_attack": Bound("success")}
+    bounds: ClassVar[Mapping[str, Bound]] = {"max_attack": Bound("success", share=True)}
 
     def __init__(
         self,

@@ -15,10 +15,14 @@ Row = Mapping[str, Any]  # texts, numbers, None and truths
 
 @dataclass(frozen=True)
 class Bound:
-    """A limit that can be set on a figure of a probe: at most, or at least, so much."""
+    """A limit that can be set on a figure of a probe: at most, or at least, so much.
+
+    share: whether the figure is one, so that a limit above 1 would be none
+    """
 
     figure: str
     most: bool = True
+    share: bool = False
 
     def keeps(self, value: float | None, limit: float) -> bool:
         """Whether a figure is within a limit; what was not measured is within none."""

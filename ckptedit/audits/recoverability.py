@@ -37,7 +37,7 @@ class Recoverability(Probe):
     by = "embeddings"
     bounds: ClassVar[Mapping[str, Bound]] = {
         "min_distance": Bound("from_word", most=False),
-        "max_restored": Bound("restored"),
+        "max_restored": Bound("restored", share=True),
     }
 
     def __init__(

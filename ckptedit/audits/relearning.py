@@ -39,7 +39,7 @@ class Relearning(Probe):
     by = "training"
     runs = True
     judged = True
-    bounds: ClassVar[Mapping[str, Bound]] = {"max_relearned": Bound("relearned")}
+    bounds: ClassVar[Mapping[str, Bound]] = {"max_relearned": Bound("relearned", share=True)}
 
     def __init__(
         self,

@@ -62,7 +62,7 @@ class Residual(Probe):
     by = "words"
     bounds: ClassVar[Mapping[str, Bound]] = {
         "max_residual": Bound("residual"),
-        "max_left": Bound("left"),
+        "max_left": Bound("left", share=True),
     }
 
     def __init__(

@@ -155,7 +155,9 @@ def factor(text: str | None) -> float | str | None:
 
 def numbers(text: str | None) -> list[int]:
     """ "1,6,12" """
-    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if text is None:
+        return []
+    parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise BadParam(f"--eval-at must be numbers with commas between them, not {text!r}")
     return [int(part) for part in parts]

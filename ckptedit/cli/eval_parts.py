@@ -21,6 +21,9 @@ def check_usage(
     drawing: options of drawing, --shard among them, which --merge does not; judged: options of
     the figures, which a shard does not give; None where they were not given
     """
+    for name in ("min_ua", "min_ra"):  # which click lets pass, and nothing is below
+        if (limit := judged[name]) is not None and limit != limit:
+            raise BadParam(f"--{name.replace('_', '-')} must be a number, 0..1, not nan")
     if not merge and len(paths) > 1:
         raise BadParam(
             f"one checkpoint at a time, not {len(paths)}; --merge puts parts together, --against "

@@ -49,7 +49,8 @@ class Journal:
 
         settings: JSON; "requests" is the list of their digests; of those that are not finished, it
                   may have others
-        force: whether a run with other settings, or other requests, may be thrown away
+        force: whether a run with other settings, or other requests, may be thrown away; one that
+               has finished no request may
         Raises BadParam if there is such a run, OutputExists if the folder holds something else.
         """
         path = self.folder / SETTINGS
@@ -57,7 +58,7 @@ class Journal:
             known = read_json(path)
             self.lines = self._finished()
             differing = _difference(known, settings, self.done)
-            if differing and not force:
+            if differing and self.done and not force:
                 raise BadParam(
                     f"{escape(self.folder)} holds a run with {differing}; name another folder, or "
                     f"begin anew with --force"

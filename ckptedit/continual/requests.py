@@ -7,6 +7,7 @@ score. CSV, with a header, is a plain takedown list; any other file is a name a 
 
 import csv
 import hashlib
+import io
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -182,7 +183,8 @@ def _place(label: str, number: int, row: Mapping[str, Any]) -> str:
 
 
 def _of_csv(text: str, label: str) -> Iterable[Asked]:
-    reader = csv.DictReader(text.splitlines(), skipinitialspace=True, strict=True)
+    rows = io.StringIO(text, newline="")  # as it is: a cell in quotes may run over lines
+    reader = csv.DictReader(rows, skipinitialspace=True, strict=True)
     try:
         columns = [(name or "").strip() for name in reader.fieldnames or []]
         for name in columns:

@@ -19,7 +19,7 @@ from ckptedit.continual.strategies.strategy import Step, unnumbered
 from ckptedit.continual.verify import Look, Verifier
 from ckptedit.diffusion import open_model
 from ckptedit.erasure.job import Erasure
-from ckptedit.errors import BadParam
+from ckptedit.errors import BadParam, CkptError
 from ckptedit.evaluation.evaluate import evaluate
 from ckptedit.families import detect
 from ckptedit.families.vocabulary import Vocabulary
@@ -90,6 +90,8 @@ def unlearn(
     asked = requests if isinstance(requests, Requests) else read_requests(requests)
     if on_drift not in ON_DRIFT:
         raise BadParam(f"on_drift must be one of {', '.join(ON_DRIFT)}, not {on_drift!r}")
+    if max_drift is None and on_drift != ON_DRIFT[0]:
+        raise BadParam(f"on_drift {on_drift} is of a budget; say which, max_drift, or leave it out")
     budget = None if max_drift is None else Budget(max_drift, on_drift == "retry")
     given = {"merge": merge, "params": merge_params, "scale": scale}
     joining = {name: value for name, value in given.items() if value not in (None, {})}
@@ -101,6 +103,8 @@ def unlearn(
     with alone(Path(folder)):
         journal = Journal(Path(folder))
         journal.begin(plan.settings(), force=force)
+        if budget:
+            _require_kept(budget, journal.lines)
         return _Runner(plan, journal, tell or (lambda _: None)).run()
 
 
@@ -116,6 +120,7 @@ class _Runner:
         for note in plan.notes:
             self.tell(f"warning: {note}")
         total, stopped = len(work.entries), False
+        self._newest()
         if journal.done < total or not self._scored(0):
             check_space(journal.folder / f"000{plan.ending}", work.base.sizes)
             self._score_base()
@@ -229,12 +234,15 @@ class _Runner:
         line = self.journal.newest
         if line is None:
             return self.plan.work.base
-        found = Checkpoint(self.journal.folder / line["output"])
-        if found.data_sha256() != line["sha256"]:
-            raise BadParam(
-                f"{found.label} is not what request {line['request']} wrote; begin anew with "
-                f"--force, or name another folder"
-            )
+        again = "begin anew with --force, or name another folder"
+        try:
+            found = Checkpoint(self.journal.folder / line["output"])
+            sha256 = found.data_sha256()
+        except CkptError as error:
+            error.add_note(f"request {line['request']} wrote it; {again}")
+            raise
+        if sha256 != line["sha256"]:
+            raise BadParam(f"{found.label} is not what request {line['request']} wrote; {again}")
         return found
 
     def _drift(self) -> float:
@@ -254,6 +262,16 @@ class _Runner:
         lines = (*self.journal.lines, *self.halted)
         sha256 = line["sha256"] if line else None
         return Continual(folder, folder / RESULTS, output, sha256, lines, stopped)
+
+
+def _require_kept(budget: Budget, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Raises BadParam if a request that is finished went beyond the budget."""
+    for line in lines:
+        if (drift := line["drift"]["relative"]) > budget.limit:
+            raise BadParam(
+                f"request {line['request']} is finished, with a drift of {drift:.4f}, beyond "
+                f"--max-drift {budget.limit:g}; raise the limit, or begin anew with --force"
+            )
 
 
 def _targets(edited: Checkpoint, names: Sequence[str]) -> list[Target]:

@@ -107,6 +107,16 @@ def test_every_job_is_a_command_that_parses_reads_what_is_made_and_makes_what_is
     assert erased.params["ckpt"] == str(base)
 
 
+def test_aliases_which_no_judge_knows_are_not_scored(base, asked, tmp_path):
+    asked.write_text(
+        '[[request]]\nconcept = "Hokusai"\naliases = ["Katsushika"]\n[[request]]\n'
+        'concept = "Cat"\n[[request]]\nwithdraw = "Cat"\n[eval]\ncompanions = 4\n'
+    )
+    plan(base, asked, tmp_path / "run", engine="slurm")
+    (part,) = (job for job in jobs_of(tmp_path / "run") if job["name"] == "part 001")
+    assert [w for w in part["command"] if w.startswith("--erased")] == ["--erased=Hokusai"]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_same_plan_may_be_written_again_and_another_not(engine, base, asked, tmp_path):
     folder = tmp_path / "run"

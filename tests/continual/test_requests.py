@@ -81,6 +81,12 @@ def test_a_takedown_list_is_a_csv(tmp_path):
     assert [each.number for each in entries] == [1, 2, 3]
 
 
+def test_a_cell_of_a_csv_may_run_over_lines(tmp_path):
+    text = 'concept,kind\r\n"Van\nGogh",style\r\n'
+    (entry,) = read_requests(written(tmp_path, text, "list.csv")).entries
+    assert entry.names == ("Van Gogh",) and entry.options == {"kind": "style"}
+
+
 def test_names_a_line_are_a_list(tmp_path):
     entries = read_requests(
         written(tmp_path, "# ours\nNeon\n\nVan Gogh  # late\n", "a.txt")
