@@ -21,6 +21,7 @@ from ckptedit.cli.options import (
 from ckptedit.cli.output import as_json, say_notes
 from ckptedit.cli.progress import LOADING, progress
 from ckptedit.cli.words import words_of
+from ckptedit.errors import BadParam
 
 
 def report(
@@ -80,6 +81,8 @@ def report(
     from ckptedit.files import check_output
     from ckptedit.reports.story import read_story
 
+    if json and output == "-":
+        raise BadParam("--json and -o - both want stdout")
     target = output or f"{Path(edited).resolve().name.removesuffix('.safetensors')}.report.html"
     check_output(target, force=force, report=True)
     story = read_story(edited, against)

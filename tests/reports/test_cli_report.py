@@ -212,6 +212,7 @@ def test_the_base_is_looked_for_and_never_mistaken(folder):
 
 
 def test_what_cannot_be_meant_is_refused(folder):
+    refused(run("run --no-pictures --json -o -"), "both want stdout")
     refused(run("run --blur some"), "blur must be one of targets, all, none")
     refused(run("run --seeds 200"), "a page holds 250")
     refused(run("run --no-pictures --prompt x"), "nothing to draw these prompts with")
