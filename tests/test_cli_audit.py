@@ -89,6 +89,7 @@ def test_a_limit_sets_the_exit_status_and_is_named(files, option, probe, loose, 
     failed = run(*pair(files), option, tight)
     assert failed.exit_code == 1
     assert f"FAILED: {option} {tight}, {probe}'s" in failed.stdout
+    assert failed.stderr.startswith(f"error: {option} {tight}, {probe}'s")
 
 
 def test_every_limit_has_its_option(files):

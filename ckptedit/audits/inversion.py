@@ -8,7 +8,8 @@ of what reads names have nothing to hold against it.
 
 An exact inverse gives any picture back, of a model that never knew the concept, too. So the noise
 is also mixed with fresh one, √(1 - f²) x_T + f z, which takes the picture out of it step by step:
-what still shows the concept then is the model's own. The original is asked the same, beside it.
+what still shows the concept then is the model's own, and what the probe goes by. The original is
+asked the same, beside it.
 """
 
 from collections.abc import Mapping
@@ -72,7 +73,7 @@ class Inversion(Probe):
                 f"{exact['seen']:.0%} of its pictures come back from their noise untold, "
                 f"{mixed['seen']:.0%} from half fresh noise"
             )
-        return Finding(exact["seen"], says, figures, rows)
+        return Finding(mixed["seen"], says, figures, rows)
 
 
 @torch.no_grad()

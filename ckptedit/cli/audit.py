@@ -23,7 +23,7 @@ from ckptedit.cli.options import (
 from ckptedit.cli.output import as_json, print_tables
 from ckptedit.cli.progress import LOADING, progress
 from ckptedit.cli.words import as_fact, words_of
-from ckptedit.errors import BadParam
+from ckptedit.errors import BadParam, LimitExceeded
 from ckptedit.params import assignments
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ def audit(
         typer.echo(as_json(found.as_dict() | {"tokenizer": as_fact(words)}))
     else:
         print_tables(tables(found))
-    if not found.passed:
-        raise typer.Exit(1)
+    if failed := [line for kept, line in verdicts(found) if not kept]:
+        raise LimitExceeded("; ".join(failed))
 
 
 def of_probes(texts: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -172,11 +172,16 @@ def tables(found: "Audit") -> "Iterator[RenderableType]":
             yield Text(f"not asked, {len(each.unread)}: {'; '.join(map(escape, each.unread))}")
     for name, reason in found.left_out.items():
         yield Text(f"left out, {name}: {escape(reason)}")
+    for kept, line in verdicts(found):
+        yield Text(f"{'kept' if kept else 'FAILED'}: {line}")
+
+
+def verdicts(found: "Audit") -> "Iterator[tuple[bool, str]]":
+    """Of each limit whether it is kept, and what was measured."""
     for limit in found.limits:
         option = f"--{limit.name.replace('_', '-')} {limit.limit:g}"
         value = "not measured" if limit.value is None else f"{limit.value:.3g}"
-        verdict = "kept" if limit.kept else "FAILED"
-        yield Text(f"{verdict}: {option}, {limit.probe}'s {limit.figure} is {value}")
+        yield limit.kept, f"{option}, {limit.probe}'s {limit.figure} is {value}"
 
 
 def _counted(rows: "Sequence[Row]") -> str:

@@ -106,7 +106,8 @@ def test_the_steps_of_the_inversion_lead_to_the_noise_that_was_put_in_and_back()
 def test_pictures_come_back_from_their_noise_and_less_from_fresh_noise(same):
     found = Inversion(pictures=1, steps=8).run(same, silent)
     rows = {(r["model"], r["told"], r["fresh"]): r for r in found.rows}
-    assert len(rows) == 12 and found.left == found.figures["returned"] in (0, 1)
+    assert len(rows) == 12 and found.figures["returned"] in (0, 1)
+    assert found.left == found.figures["mixed"] == rows["edited", "nothing", 0.5]["seen"]
     apart = [rows["edited", "nothing", fresh]["apart"] for fresh in (0, 0.25, 0.5)]
     assert apart == sorted(apart) and apart[0] < apart[2]
     for key, row in rows.items():  # the same model and pictures on both sides
