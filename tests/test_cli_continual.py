@@ -361,3 +361,22 @@ def test_the_automatic_scale_goes_as_far_as_the_edits_alone(folder):
 def test_what_is_wrong_with_a_merge_is_refused_first(folder, more, said):
     refused(run(*more), said)
     assert not Path("run").exists()
+
+
+def test_what_the_base_had_erased_is_scored_as_erased_and_hidden_names_are_refused(folder):
+    erase = ("erase", "base.safetensors", "--concept", "Hokusai", *QUICK, "-q")
+    for more, name in (((), "known"), (("--private-concepts",), "hidden")):
+        made = CliRunner().invoke(app, [*erase, *more, "-o", f"{name}.safetensors"])
+        assert made.exit_code == 0, made.stderr
+    listed("Van Gogh", folder=folder, more='[eval]\nretain = ["Monet", "Cat"]\nsteps = 1\n')
+
+    def scored(base: str) -> Result:
+        line = ["continual", f"{base}.safetensors", "list.toml", "-o", base, *QUICK, "--eval"]
+        return CliRunner().invoke(app, line)
+
+    assert scored("known").exit_code == 0
+    for line in lines("known"):
+        roles = {each["concept"]: each["role"] for each in line["scores"]["per_concept"]}
+        assert roles["Hokusai"] == roles["Van Gogh"] == "erased"
+    refused(scored("hidden"), "salted hashes", "erase --earlier")
+    assert not Path("hidden").exists()

@@ -8,6 +8,8 @@ from typing import Any
 
 import ckptedit
 from ckptedit.concepts.lexicon import lexicon_of
+from ckptedit.concepts.private import is_hidden
+from ckptedit.concepts.targets import erased
 from ckptedit.continual.budget import ON_DRIFT, Budget
 from ckptedit.continual.journal import SCHEMA_VERSION
 from ckptedit.continual.options import gathered, is_trained, keywords, resolved
@@ -92,6 +94,7 @@ def planned(
     Raises BadParam and what `erase` raises for whatever is wrong with it at a glance."""
     if keep not in KEEP:
         raise BadParam(f"keep must be one of {', '.join(KEEP)}, not {keep!r}")
+    _require_names(base)
     chosen = gathered(asked.defaults, options_of(options, "the command"))
     trained = is_trained(chosen)
     family = require_runnable(base) if trained else detect(base)
@@ -121,6 +124,15 @@ def planned(
     return Plan(
         work, name, meeting, whole, evaluation, when, keep, budget, ending, tuple(notes)
     )  # fmt: skip
+
+
+def _require_names(base: Checkpoint) -> None:
+    """Raises BadParam if the base hides what was erased before: nothing could hold it so."""
+    if any(is_hidden(target.concept) for target in erased(base.ledger)):
+        raise BadParam(
+            f"{base.label}: its ledger keeps names of what was erased as salted hashes, and a "
+            f"run cannot hold what it cannot name; erase one by one, with erase --earlier NAME"
+        )
 
 
 def _misfit(name: str, method: str, trained: bool) -> str:

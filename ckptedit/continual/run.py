@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from ckptedit.concepts.names import normal
+from ckptedit.concepts.names import distinct, normal
 from ckptedit.concepts.targets import Target, erased
 from ckptedit.continual.budget import ON_DRIFT, Budget, Spent, Tighter, within
 from ckptedit.continual.journal import RESULTS, SCHEMA_VERSION, Journal, alone, remove
@@ -227,6 +227,8 @@ class _Runner:
     def _scores(self, checkpoint: Checkpoint, gone: Sequence[str]) -> dict[str, Any]:
         how = {key: self.plan.work.how[key] for key in ("device", "tokenizer", "clip_skip")}
         track = unnumbered(self.plan.work.track)
+        before = [target.concept for target in erased(self.plan.work.base.ledger)]
+        gone = distinct((*before, *gone))
         scores = evaluate(checkpoint, erased=gone, track=track, **self.plan.evaluation, **how)
         return asdict(scores)
 
