@@ -61,6 +61,7 @@ def test_a_closed_form_is_refused_by_name(process, tiny, tmp_path):
 
 def test_a_gpu_that_others_fill_is_worth_another_try_and_a_small_one_is_not(monkeypatch):
     full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 5 * 10**9)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10**9, 80 * 10**9))
     message, status = told(full, ["--device"])

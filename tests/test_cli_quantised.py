@@ -29,6 +29,13 @@ RUNS = {  # every command that reads or edits values, over the scaled file
     "erase": [["{scaled}", *NEW]],
     "diff": [["{scaled}", "{base}"], ["{base}", "{scaled}", "-o", "new.safetensors"]],
     "eval": [["{scaled}"]],
+    "continual": [["{scaled}", "{asked}", "-o", "run"]],
+    "plan": [["{scaled}", "{asked}", "-o", "run"]],
+    "audit": [
+        ["{scaled}", "--original", "{base}", "--concept", "Van Gogh"],
+        ["{base}", "--original", "{scaled}", "--concept", "Van Gogh"],
+    ],
+    "report": [["{scaled}", "--against", "{base}"]],
     "merge": [
         ["{scaled}", "{base}", "-o", "new.safetensors"],
         ["{base}", "{scaled}", "-o", "new.safetensors", "--extra", "drop"],
@@ -53,7 +60,9 @@ def files(tmp_path_factory):
     save_file(tensors | {f"{KEY}.weight": (weight * 1.01).half()}, folder / "edited.safetensors")
     done = run("diff", base, folder / "edited.safetensors", "-o", folder / "delta.safetensors")
     assert done.exit_code == 0, done.output
-    return {"base": base, "scaled": scaled, "delta": folder / "delta.safetensors"}
+    (asked := folder / "asked.txt").write_text("Van Gogh\n")
+    delta = folder / "delta.safetensors"
+    return {"base": base, "scaled": scaled, "delta": delta, "asked": asked}
 
 
 def run(*args):

@@ -21,7 +21,7 @@ from ckptedit.continual.spoken import erase_words
 from ckptedit.errors import BadParam, CkptError
 from ckptedit.families import detect
 from ckptedit.families.runnable import require_runnable
-from ckptedit.files import Checkpoint, check_output, escape
+from ckptedit.files import Checkpoint, check_output, escape, require_weights
 from ckptedit.files.bounded import read_text
 from ckptedit.files.sinks import new_files
 from ckptedit.merging.recipe import Recipe
@@ -72,6 +72,7 @@ def plan(
     Raises BadParam for a list or options that no job could carry out, OutputExists.
     """
     opened = base if isinstance(base, Checkpoint) else Checkpoint(base)
+    require_weights(opened)
     asked = requests if isinstance(requests, Requests) else read_requests(requests)
     written = ENGINES[engine]
     Recipe(merge, params or {}, scale=scale).try_out(2)

@@ -23,7 +23,7 @@ from ckptedit.evaluation.evaluate import evaluate
 from ckptedit.evaluation.world import suite_name
 from ckptedit.families import detect
 from ckptedit.families.runnable import require_runnable
-from ckptedit.files import Checkpoint, escape
+from ckptedit.files import Checkpoint, escape, require_weights
 from ckptedit.files.layout import FOLDER
 from ckptedit.progress import Track
 
@@ -94,6 +94,7 @@ def planned(
     Raises BadParam and what `erase` raises for whatever is wrong with it at a glance."""
     if keep not in KEEP:
         raise BadParam(f"keep must be one of {', '.join(KEEP)}, not {keep!r}")
+    require_weights(base)
     _require_names(base)
     chosen = gathered(asked.defaults, options_of(options, "the command"))
     trained = is_trained(chosen)
