@@ -1,0 +1,154 @@
+"""The study of continual unlearning on mini: twelve styles and twelve objects, one after another.
+
+    python recipes/paper_table.py [--folder FOLDER] [--orders N] [ROW ...]
+
+Each row of recipes/paper-table.toml is a way to meet the requests, under N orders of them. What a
+row measured is appended to recipes/paper-table.jsonl, a line a request, and is not measured again;
+checkpoints and pictures stay in FOLDER. Hours on two cores; goes on where it was stopped.
+"""
+
+import json
+import random
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+import ckptedit
+from ckptedit.concepts.lexicon import lexicon_of
+from ckptedit.continual.run import unlearn
+from ckptedit.families import FAMILIES
+
+HERE = Path(__file__).parent
+SETTINGS = tomllib.loads((HERE / "paper-table.toml").read_text())
+FIGURES = HERE / "paper-table.jsonl"
+KINDS = ["style", "object"]
+WHOLE = (1, 12)  # requests after which the figures of every concept are kept, too
+OF_A_RUN = ("strategy", "merge", "merge_params", "scale")  # keywords of `unlearn`
+
+
+class Run(NamedTuple):
+    """One list of requests, met in one way."""
+
+    row: str
+    kind: str
+    order: int
+
+    @property
+    def key(self) -> str:
+        return "|".join(map(str, self))
+
+
+def requests(kind: str, order: int) -> list[str]:
+    """The names in the order in which they come; the first order is that of the settings."""
+    names = list(SETTINGS[kind]["requests"])
+    if order:
+        random.Random(order).shuffle(names)
+    return names
+
+
+def lexicon(kind: str, folder: Path) -> Path:
+    """The world as methods know it: without what is to be unseen."""
+    whole, unseen = lexicon_of(FAMILIES["mini"], None), SETTINGS[kind]["unseen"]
+    path = folder / f"lexicon-{kind}.txt"
+    known = {each: [name for name in whole[each] if name not in unseen] for each in KINDS}
+    path.write_text("".join(f"[{each}]\n" + "\n".join(known[each]) + "\n" for each in KINDS))
+    return path
+
+
+def listed(run: Run, folder: Path) -> Path:
+    """The file of requests of a run."""
+    own = SETTINGS[run.kind]
+    stay = [*own["shown"], *own["unseen"], *own["companions"]]
+    lines = [
+        "[defaults]",
+        f'kind = "{run.kind}"',
+        f'lexicon = "{lexicon(run.kind, folder).resolve()}"',
+        f"retain = {json.dumps(own['shown'])}",
+        "neighbors = 0",
+        "[eval]",
+        f"retain = {json.dumps(stay)}",
+        *(f"{key} = {value}" for key, value in SETTINGS["eval"].items()),
+        *(f"[[request]]\nconcept = {json.dumps(name)}" for name in requests(run.kind, run.order)),
+    ]
+    path = folder / f"{run.kind}-{run.order}.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def met(run: Run, base: Path, folder: Path) -> Iterator[dict[str, Any]]:
+    """Meets the requests of a run, or goes on with it; a line of figures for each."""
+    own = {key: value for key, value in SETTINGS["row"][run.row].items() if key != "label"}
+    how = {key: own.pop(key) for key in OF_A_RUN if key in own}
+    chosen = own if how.get("strategy") == "recomputed" else SETTINGS["trained"] | own
+    found = unlearn(
+        base,
+        listed(run, folder),
+        folder / run.key.replace("|", "-"),
+        options=chosen,
+        eval=True,
+        keep="all" if run.order == 0 else "last",
+        tell=lambda line: print(run.key, line, flush=True),
+        **how,
+    )
+    for line in found.lines:
+        yield {"key": run.key, **run._asdict(), **figures(line, run.kind)}
+
+
+def figures(line: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """What is kept of a line of results.jsonl."""
+    scores, own = line["scores"], SETTINGS[kind]
+    seen = {each["concept"]: each["accuracy"] for each in scores["per_concept"]}
+
+    def mean(names: list[str]) -> float:
+        return sum(seen[name] for name in names) / len(names)
+
+    kept = {
+        "request": line["request"],
+        "asked": line["asked"],
+        "ua": scores["ua"],
+        "ra_i": mean([*own["shown"], *own["unseen"]]),
+        "shown": mean(own["shown"]),
+        "unseen": mean(own["unseen"]),
+        "ra_c": scores["ra_c"],
+        "drift": line["drift"]["relative"],
+        "seconds": line["seconds"],
+        "n": scores["n"],
+    }
+    rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in kept.items()}
+    return rounded | ({"seen": seen} if line["request"] in (0, *WHOLE) else {})
+
+
+def measured() -> list[dict[str, Any]]:
+    """All lines that there are."""
+    return (
+        [json.loads(line) for line in FIGURES.read_text().splitlines()] if FIGURES.exists() else []
+    )
+
+
+def main(
+    rows: Annotated[list[str] | None, typer.Argument()] = None,
+    folder: Path = Path("runs/paper-table"),
+    orders: int = 3,
+    kind: list[str] = KINDS,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    base = folder / "base.safetensors"
+    if not base.exists():
+        ckptedit.demo(base)
+    done = {line["key"] for line in measured()}
+    for order in range(orders):
+        for row in rows or SETTINGS["row"]:
+            for each in kind:
+                run = Run(row, each, order)
+                if run.key in done:
+                    continue
+                lines = list(met(run, base, folder))
+                with FIGURES.open("a") as file:
+                    file.write("".join(json.dumps(line) + "\n" for line in lines))
+
+
+if __name__ == "__main__":
+    typer.run(main)
