@@ -62,6 +62,11 @@ def test_shards_are_written_once_and_merged_to_the_same_report(
     refused(run("--merge", base), "is no part of an evaluation")
 
 
+def test_an_empty_list_of_what_is_erased_is_no_list(base: Path, tmp_path: Path) -> None:
+    (empty := tmp_path / "empty.txt").write_text("# nobody yet\n")
+    refused(run(base, "--erased", f"@{empty}"), "--erased is empty", "ledger")
+
+
 def test_a_limit_that_failed_is_named_on_stderr_beside_the_whole_result(
     base: Path, report: dict
 ) -> None:

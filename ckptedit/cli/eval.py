@@ -22,7 +22,7 @@ from ckptedit.cli.options import (
 from ckptedit.cli.output import as_json, print_tables
 from ckptedit.cli.progress import LOADING, progress
 from ckptedit.cli.words import as_fact, words_of
-from ckptedit.errors import LimitExceeded
+from ckptedit.errors import BadParam, LimitExceeded
 
 if TYPE_CHECKING:
     from ckptedit.evaluation.parts import Part
@@ -199,6 +199,8 @@ def draw(
         check_output(output, [opened, *([other] if other else [])], force=force, report=True)
     words = words_of(opened, options["tokenizer"], download=download, quiet=quiet)
     erased = None if options["erased"] is None else listed(options["erased"])
+    if erased == []:
+        raise BadParam("the list of --erased is empty; leave it out to go by the ledger")
     options |= {"erased": erased, "retain": listed(options["retain"]), "against": other}
     options |= {"tokenizer": words, "prompts": listed(options.pop("prompt")), **how}
 

@@ -110,6 +110,8 @@ def _of_edit(what: str | Path | Checkpoint, against: str | Path | Checkpoint | N
             f"{edited.label} does not say where the checkpoint before it is; name it with --against"
         )
     base = against if isinstance(against, Checkpoint) else Checkpoint(against)
+    if base.data_sha256() == edited.data_sha256():
+        raise BadParam(f"{edited.label} and {base.label} hold the same weights: nothing was edited")
     name, base_name = (Path(each.label).name for each in (edited, base))
     return Story(name, base_name, base, base.data_sha256(), {1: edited})
 

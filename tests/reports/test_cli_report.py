@@ -142,6 +142,7 @@ def test_a_merge_and_the_layer_read_are_part_of_the_command(folder):
 
 def test_an_edit_alone_is_a_report_too(folder):
     refused(run("run/003.safetensors"), "name it with --against")
+    refused(run("base.safetensors --against base.safetensors"), "nothing was edited")
     text = page("run/003.safetensors --against base.safetensors --no-pictures -q")
     assert "<h1>Cat and Neon are erased from base.safetensors.</h1>" in text
     assert "ckptedit verify 003.safetensors --parent base.safetensors" in text
