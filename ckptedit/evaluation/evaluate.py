@@ -181,6 +181,7 @@ def _gone(checkpoint: Checkpoint) -> list[str]:
 def given_by(
     classifier: Sequence[str | Path] | None, clip: str | Path | None, detector: str | None
 ) -> Given:
+    """What the eyes look with; arguments as in `evaluate`."""
     files = tuple(Path(path) for path in classifier or ())
     return Given(files, None if clip is None else Path(clip), detector)
 
