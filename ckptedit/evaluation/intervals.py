@@ -4,7 +4,7 @@ Efron, 1979: percentiles of what comes out when the units are drawn again, with 
 unit is a picture where the concepts themselves are the question (what was erased), and a concept
 with all its pictures where they stand for others (what is retained), if there are enough of them.
 A percentile of nothing but equal answers would be no interval; then it is the exact one of a share,
-Clopper & Pearson, 1934: of n pictures that all agree, the share is within 1 - 0.025 ** (1 / n).
+Clopper & Pearson, 1934: of n units that all agree, the share is within 1 - 0.025 ** (1 / n).
 """
 
 from collections.abc import Sequence
@@ -37,10 +37,11 @@ def interval(
     if not rows:
         return None
     flat = np.concatenate(rows)
-    if np.ptp(flat) == 0:
-        return None if within is None else _exact(float(flat[0]), len(flat), within)
-    rng = np.random.default_rng(SEED)
     drawn_whole = whole and len(rows) >= FEW
+    if np.ptp(flat) == 0:
+        units = len(rows) if drawn_whole else len(flat)
+        return None if within is None else _exact(float(flat[0]), units, within)
+    rng = np.random.default_rng(SEED)
     if not drawn_whole and min(map(len, rows)) < 2:  # a group of one, drawn again, is itself
         rows = [flat]
     counts = np.array([len(row) for row in rows], np.float64)
