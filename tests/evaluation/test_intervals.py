@@ -19,6 +19,15 @@ def test_where_all_agree_it_is_the_exact_interval_of_a_share():
         assert interval([[0.0] * n], within=(-1, 1))[0] == pytest.approx(exact.low - 1)
 
 
+def test_where_all_agree_it_counts_what_would_be_drawn_again():
+    """Eight concepts stand for others as eight units do, however often each was drawn."""
+    exact = binomtest(8, 8).proportion_ci(0.95, method="exact")
+    assert interval([[1.0] * 50] * 8, whole=True) == pytest.approx((exact.low, 1))
+    assert interval([[1.0] * 50] * 8) == interval([[1.0] * 400])
+    few = [[1.0] * 50] * (FEW - 1)
+    assert interval(few, whole=True) == interval([[1.0] * 50 * (FEW - 1)])
+
+
 def test_it_is_the_percentile_interval_of_scipy():
     mine = interval([COIN])
     theirs = bootstrap((COIN,), np.mean, method="percentile", rng=np.random.default_rng(1))
