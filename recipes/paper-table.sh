@@ -8,8 +8,12 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:-runs/paper-table}
 python "$here/paper_table.py" --folder "$folder" --orders "${2:-3}"
-python "$here/paper_figures.py" table
+python "$here/ties_grid.py" measure --folder "$folder"
+for part in table told "compare gradproj gradproj-published"; do
+  python "$here/paper_figures.py" $part
+done
 python "$here/paper_figures.py" curves "$folder/"
-python "$here/paper_figures.py" similarity "$folder/" --folder "$folder"
-python "$here/paper_figures.py" pictures "$folder/" --folder "$folder"
-python "$here/paper_figures.py" blocks "$folder/" --folder "$folder"
+python "$here/ties_grid.py" draw "$folder/ties.png"
+for picture in similarity grid blocks; do
+  python "$here/paper_pictures.py" "$picture" "$folder/" --folder "$folder"
+done

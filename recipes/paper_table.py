@@ -26,6 +26,7 @@ SETTINGS = tomllib.loads((HERE / "paper-table.toml").read_text())
 FIGURES = HERE / "paper-table.jsonl"
 KINDS = ["style", "object"]
 WHOLE = (1, 12)  # requests after which the figures of every concept are kept, too
+OF_THE_RECIPE = ("label", "told")  # of a row, beside keywords of `unlearn` and `erase`
 OF_A_RUN = ("strategy", "merge", "merge_params", "scale")  # keywords of `unlearn`
 
 
@@ -49,10 +50,18 @@ def requests(kind: str, order: int) -> list[str]:
     return names
 
 
-def lexicon(kind: str, folder: Path) -> Path:
+def staying(run: Run) -> tuple[list[str], list[str]]:
+    """What stays of a run's kind: names that a method is told of, and those that it is not."""
+    own = SETTINGS[run.kind]
+    names = [*own["shown"], *own["unseen"]]
+    told = SETTINGS["row"][run.row].get("told", len(own["shown"]))
+    return names[:told], names[told:]
+
+
+def lexicon(run: Run, folder: Path) -> Path:
     """The world as methods know it: without what is to be unseen."""
-    whole, unseen = lexicon_of(FAMILIES["mini"], None), SETTINGS[kind]["unseen"]
-    path = folder / f"lexicon-{kind}.txt"
+    whole, (told, unseen) = lexicon_of(FAMILIES["mini"], None), staying(run)
+    path = folder / f"lexicon-{run.kind}-{len(told)}.txt"
     known = {each: [name for name in whole[each] if name not in unseen] for each in KINDS}
     path.write_text("".join(f"[{each}]\n" + "\n".join(known[each]) + "\n" for each in KINDS))
     return path
@@ -60,27 +69,28 @@ def lexicon(kind: str, folder: Path) -> Path:
 
 def listed(run: Run, folder: Path) -> Path:
     """The file of requests of a run."""
-    own = SETTINGS[run.kind]
-    stay = [*own["shown"], *own["unseen"], *own["companions"]]
+    told, unseen = staying(run)
+    stay = [*told, *unseen, *SETTINGS[run.kind]["companions"]]
     lines = [
         "[defaults]",
         f'kind = "{run.kind}"',
-        f'lexicon = "{lexicon(run.kind, folder).resolve()}"',
-        f"retain = {json.dumps(own['shown'])}",
+        f'lexicon = "{lexicon(run, folder).resolve()}"',
+        f"retain = {json.dumps(told)}",
         "neighbors = 0",
         "[eval]",
         f"retain = {json.dumps(stay)}",
         *(f"{key} = {value}" for key, value in SETTINGS["eval"].items()),
         *(f"[[request]]\nconcept = {json.dumps(name)}" for name in requests(run.kind, run.order)),
     ]
-    path = folder / f"{run.kind}-{run.order}.toml"
+    path = folder / f"{run.kind}-{run.order}-{len(told)}.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
 def met(run: Run, base: Path, folder: Path) -> Iterator[dict[str, Any]]:
     """Meets the requests of a run, or goes on with it; a line of figures for each."""
-    own = {key: value for key, value in SETTINGS["row"][run.row].items() if key != "label"}
+    row = SETTINGS["row"][run.row]
+    own = {key: value for key, value in row.items() if key not in OF_THE_RECIPE}
     how = {key: own.pop(key) for key in OF_A_RUN if key in own}
     chosen = own if how.get("strategy") == "recomputed" else SETTINGS["trained"] | own
     found = unlearn(
@@ -89,17 +99,19 @@ def met(run: Run, base: Path, folder: Path) -> Iterator[dict[str, Any]]:
         folder / run.key.replace("|", "-"),
         options=chosen,
         eval=True,
+        eval_at=() if run.order == 0 and "told" not in row else SETTINGS["others"]["eval_at"],
         keep="all" if run.order == 0 else "last",
         tell=lambda line: print(run.key, line, flush=True),
         **how,
     )
     for line in found.lines:
-        yield {"key": run.key, **run._asdict(), **figures(line, run.kind)}
+        if line["scores"]:
+            yield {"key": run.key, **run._asdict(), **figures(line, *staying(run))}
 
 
-def figures(line: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def figures(line: Mapping[str, Any], told: list[str], unseen: list[str]) -> dict[str, Any]:
     """What is kept of a line of results.jsonl."""
-    scores, own = line["scores"], SETTINGS[kind]
+    scores = line["scores"]
     seen = {each["concept"]: each["accuracy"] for each in scores["per_concept"]}
 
     def mean(names: list[str]) -> float:
@@ -109,9 +121,9 @@ def figures(line: Mapping[str, Any], kind: str) -> dict[str, Any]:
         "request": line["request"],
         "asked": line["asked"],
         "ua": scores["ua"],
-        "ra_i": mean([*own["shown"], *own["unseen"]]),
-        "shown": mean(own["shown"]),
-        "unseen": mean(own["unseen"]),
+        "ra_i": mean([*told, *unseen]),
+        "shown": mean(told),
+        "unseen": mean(unseen) if unseen else None,
         "ra_c": scores["ra_c"],
         "drift": line["drift"]["relative"],
         "seconds": line["seconds"],
@@ -143,7 +155,7 @@ def main(
         for row in rows or SETTINGS["row"]:
             for each in kind:
                 run = Run(row, each, order)
-                if run.key in done:
+                if run.key in done or (order and "told" in SETTINGS["row"][row]):
                     continue
                 lines = list(met(run, base, folder))
                 with FIGURES.open("a") as file:
