@@ -93,6 +93,12 @@ def defaults(function: Callable[..., Any]) -> dict[str, Any]:
     return {n: p.default for n, p in known.items() if p.default is not inspect.Parameter.empty}
 
 
+def require_seed(seed: int) -> None:
+    """Raises BadParam for a seed that no generator takes."""
+    if not 0 <= seed < 2**63:
+        raise BadParam(f"seed must be in 0..2^63-1, not {seed}")
+
+
 def assignments(texts: Iterable[str]) -> dict[str, str]:
     """["density=0.2"] -> {"density": "0.2"}.
 

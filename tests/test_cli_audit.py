@@ -137,6 +137,8 @@ def test_a_hidden_name_is_audited_by_whoever_knows_it(files):
         (["--max-restored", "95"], ("max_restored must be a share, at most 1",)),
         (["--max-collateral", "nan"], ("max_collateral must be finite",)),
         (["--alias", "@nowhere.txt"], ("nowhere.txt",)),
+        (["--seed", "-4"], ("seed must be in 0..2^63-1, not -4",)),
+        (["--seed", str(2**63)], ("seed must be in 0..2^63-1",)),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_a_line(files, args, said):

@@ -30,6 +30,7 @@ from ckptedit.diffusion import choose_threads, threads
 from ckptedit.families import detect
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, require_weights
+from ckptedit.params import require_seed
 from ckptedit.progress import Track, silent
 from ckptedit.text.load import load_text_encoder
 
@@ -107,9 +108,11 @@ def audit(
     kind, anchor: default: as the ledger says, else as `erase` would choose
     limits:     by the names of `bounds`, such as {"max_residual": 0.5}; a limit's probe is asked
     params:     probe -> its own keyword arguments
+    seed:       of what the probes draw, in 0..2^63-1
     tokenizer, clip_skip: as in `open_model`
     Raises BadParam before anything is read if it can be known.
     """
+    require_seed(seed)
     held, given = dict(limits or {}), one_or_more(probes)
     chosen = chosen_probes(given, deep, held)
     asked = made(chosen, params or {})

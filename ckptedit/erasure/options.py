@@ -12,7 +12,7 @@ from ckptedit.erasure.closed_forms import CLOSED_FORMS
 from ckptedit.erasure.objectives import DEFAULT, OBJECTIVES
 from ckptedit.errors import BadParam
 from ckptedit.guards import GUARDS
-from ckptedit.params import Within, defaults, hyperparameters, typed
+from ckptedit.params import Within, defaults, hyperparameters, require_seed, typed
 from ckptedit.registry import Registry
 from ckptedit.subspaces.basis import Basis
 from ckptedit.text.tokens import require_tokens
@@ -105,8 +105,7 @@ class Options:
 
     def check(self) -> None:
         """Raises BadParam for what is out of range, UnknownName for what is not registered."""
-        if not 0 <= self.seed < 2**63:
-            raise BadParam(f"seed must be in 0..2^63-1, not {self.seed}")
+        require_seed(self.seed)
         for name in ("steps", "batch", "pictures", "moments"):
             if getattr(self, name) < 1:
                 raise BadParam(f"{name} must be 1 or more, not {getattr(self, name)}")
