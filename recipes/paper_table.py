@@ -1,6 +1,6 @@
 """The study of continual unlearning on mini: twelve styles and twelve objects, one after another.
 
-    python recipes/paper_table.py [--folder FOLDER] [--orders N] [ROW ...]
+    python recipes/paper_table.py [--folder FOLDER] [--orders N] [--redraw] [ROW ...]
 
 Each row of recipes/paper-table.toml is a way to meet the requests, under N orders of them. What a
 row measured is appended to recipes/paper-table.jsonl, a line a request, and is not measured again;
@@ -40,6 +40,9 @@ class Run(NamedTuple):
     @property
     def key(self) -> str:
         return "|".join(map(str, self))
+
+    def folder(self, parent: Path) -> Path:
+        return parent / "-".join(map(str, self))
 
 
 def requests(kind: str, order: int) -> list[str]:
@@ -87,8 +90,9 @@ def listed(run: Run, folder: Path) -> Path:
     return path
 
 
-def met(run: Run, base: Path, folder: Path) -> Iterator[dict[str, Any]]:
-    """Meets the requests of a run, or goes on with it; a line of figures for each."""
+def met(run: Run, base: Path, folder: Path, score: bool = True) -> Iterator[dict[str, Any]]:
+    """Meets the requests of a run, or goes on with it; a line of figures for each it scores."""
+    every = run.order == 0 and "told" not in SETTINGS["row"][run.row]
     row = SETTINGS["row"][run.row]
     own = {key: value for key, value in row.items() if key not in OF_THE_RECIPE}
     how = {key: own.pop(key) for key in OF_A_RUN if key in own}
@@ -96,10 +100,10 @@ def met(run: Run, base: Path, folder: Path) -> Iterator[dict[str, Any]]:
     found = unlearn(
         base,
         listed(run, folder),
-        folder / run.key.replace("|", "-"),
+        run.folder(folder),
         options=chosen,
-        eval=True,
-        eval_at=() if run.order == 0 and "told" not in row else SETTINGS["others"]["eval_at"],
+        eval=score,
+        eval_at=SETTINGS["others"]["eval_at"] if score and not every else (),
         keep="all" if run.order == 0 else "last",
         tell=lambda line: print(run.key, line, flush=True),
         **how,
@@ -133,6 +137,11 @@ def figures(line: Mapping[str, Any], told: list[str], unseen: list[str]) -> dict
     return rounded | ({"seen": seen} if line["request"] in (0, *WHOLE) else {})
 
 
+def kept(run: Run, folder: Path) -> bool:
+    """Whether its checkpoints are there."""
+    return (run.folder(folder) / "012.safetensors").exists()
+
+
 def measured() -> list[dict[str, Any]]:
     """All lines that there are."""
     return (
@@ -145,7 +154,9 @@ def main(
     folder: Path = Path("runs/paper-table"),
     orders: int = 3,
     kind: list[str] = KINDS,
+    redraw: bool = False,
 ) -> None:
+    """redraw: what was measured is not, but its checkpoints are made if the folder lacks them"""
     folder.mkdir(parents=True, exist_ok=True)
     base = folder / "base.safetensors"
     if not base.exists():
@@ -155,9 +166,11 @@ def main(
         for row in rows or SETTINGS["row"]:
             for each in kind:
                 run = Run(row, each, order)
-                if run.key in done or (order and "told" in SETTINGS["row"][row]):
+                if order and "told" in SETTINGS["row"][row]:
                     continue
-                lines = list(met(run, base, folder))
+                if redraw != (run.key in done) or (redraw and kept(run, folder)):
+                    continue
+                lines = list(met(run, base, folder, score=not redraw))
                 with FIGURES.open("a") as file:
                     file.write("".join(json.dumps(line) + "\n" for line in lines))
 
