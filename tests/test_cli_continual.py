@@ -17,6 +17,7 @@ from ckptedit import Checkpoint
 from ckptedit.cli import app
 from ckptedit.concepts.targets import erased
 from ckptedit.continual.journal import Journal
+from ckptedit.continual.requests import EVALUATION
 
 NAMES = ("Van Gogh", "Cat")
 QUICK = ("--method", "uce", "--neighbors", "1", "--device", "cpu")
@@ -234,11 +235,15 @@ def test_aliases_are_erased_with_their_concept_and_as_its_kind(folder):
     listed("Neon", more='aliases = ["glowing tubes"]\n')
     assert run().exit_code == 0
     targets = Checkpoint("run/001.safetensors").ledger[-1]["targets"]
-    assert {(t["concept"], t["kind"]) for t in targets} == {
-        ("Neon", "style"),
-        ("glowing tubes", "style"),
+    assert {(t["concept"], t["kind"], t.get("alias_of")) for t in targets} == {
+        ("Neon", "style", None),
+        ("glowing tubes", "style", "Neon"),
     }
     assert len(lines()[0]["verified"]) == 2
+    listed("Cat", more="[eval]\nretain = ['Monet']\ncompanions = 1\nsteps = 1\n")
+    line = ["continual", "run/001.safetensors", "list.toml", "-o", "on", *QUICK, "--eval-at", "0"]
+    assert CliRunner().invoke(app, line).exit_code == 0  # the base's aliases are not scored
+    assert {row["concept"] for row in lines("on")[0]["scores"]["per_concept"]} >= {"Neon", "Cat"}
 
 
 @pytest.mark.parametrize(
@@ -293,6 +298,72 @@ def test_scores_are_those_of_eval(folder):
     scored = json.loads(CliRunner().invoke(app, line.split()).stdout)
     for name, value in after["scores"].items():
         assert scored[name] == value, name
+
+
+KEYS = {
+    "erased": "['Neon']", "retain": "'Monet'", "prompts": "['a cat']", "seeds": "1",
+    "companions": "1", "steps": "1", "suite": "'canvas'", "judge": "'canvas'",
+    "classifier": "['x.pth']", "clip": "'x'", "detector": "'x {folder}'", "against": "'x'",
+    "reference": "'x'", "cache": "false",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        *((key, value, None) for key, value in KEYS.items()),
+        ("nonsense", "3", "list.toml: [eval] has an unknown key nonsense; known: erased, retain"),
+        ("device", "'cpu'", "[eval] has an unknown key device"),
+        ("cache", "3", "[eval]: cache must be true or false"),
+        ("seeds", "'many'", "[eval]: seeds must be a whole number"),
+    ],
+)
+def test_both_commands_take_the_same_keys_of_eval(folder, key, value, said):
+    assert KEYS.keys() == EVALUATION.keys()
+    listed("Neon", more=f"[eval]\n{key} = {value}\n")
+    refused(run("--eval-at", "9"), said or "there are 1 requests")  # what comes after the list
+    line = ["plan", "base.safetensors", "list.toml", "-o", "plan", "--shards", "0"]
+    planned = CliRunner().invoke(app, line)
+    if said:
+        refused(planned, said)
+    assert (planned.exit_code == 0) is (said is None)
+
+
+def test_what_eval_says_is_scored_the_way_it_says(folder, monkeypatch):
+    monkeypatch.setenv("CKPTEDIT_CACHE", str(folder / "cache"))
+    few = "retain = ['Monet', 'Fish']\nsteps = 1\n"
+    only = "erased = ['cat']\nagainst = 'base.safetensors'\ncache = false\n"
+    listed("Neon", "Cat", more=f"[eval]\n{few}{only}")
+    assert run("--eval-at", "1,2").exit_code == 0
+    gone = [
+        [row["concept"] for row in line["scores"]["per_concept"] if row["role"] == "erased"]
+        for line in lines()
+    ]
+    assert gone == [["Cat"], [], ["Cat"]]
+    assert all(line["scores"]["differences"] for line in lines())
+    assert not list(Path("cache").glob("*answers*"))
+    listed("Neon", more="[eval]\nprompts = ['a cat']\nsteps = 1\n")
+    assert run("--eval-at", "1", into="drawn").exit_code == 0
+    assert [line["scores"]["n"] for line in lines("drawn")] == [1, 1]
+    assert list(Path("cache").glob("*answers*"))
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("erased = ['Cat']", "erased names 'Cat', which nothing asks to erase"),
+        ("erased = []", "erased names nothing"),
+        ("prompts = ['a cat']\nerased = ['Neon']", "prompts are a suite of their own"),
+    ],
+)
+def test_what_could_not_be_scored_is_refused_before_anything_is_written(folder, table, said):
+    listed("Neon", more=f"[eval]\n{table}\n")
+    refused(run("--eval"), "list.toml: the evaluation: ", said, "leave out --eval")
+    line = ["plan", "base.safetensors", "list.toml", "-o", "run"]
+    refused(CliRunner().invoke(app, line), said, "--shards 0")
+    listed("Neon", "Grumpy Kitten")
+    refused(run("--eval"), "the judge does not know 'Grumpy Kitten'", "erased, suite, judge")
+    assert not Path("run").exists()
 
 
 INDEPENDENT = (*QUICK, "--strategy", "independent")

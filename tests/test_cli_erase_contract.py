@@ -104,6 +104,9 @@ def test_an_edit_pipes_into_diff(base):
         (["--concept", "Neon", "--guard", "gradprof"], ["gradprof"]),
         (["--concept", "Neon", "--device", "cuda:7"], ["cuda:7"]),
         (["--concept", "Neon", "--anchor", "neon"], ["anchor"]),
+        (["--concept", "Neon", "--concept", "Cat", "--alias", "Tom"], ["one concept; there are 2"]),
+        (["--concept", "Neon", "--alias", " "], ["the alias '' is empty"]),
+        (["--concept", "Neon", "--alias", "very " * 40], ["tokens"]),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else None,
 )

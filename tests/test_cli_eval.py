@@ -16,6 +16,7 @@ from tiny_model import random_mini
 from typer.testing import CliRunner, Result
 
 from ckptedit.cli import app
+from ckptedit.files import Checkpoint
 
 FEW = ["--erased", "Neon", "--companions", "2", "--steps", "1"]  # 50 pictures: two blocks
 
@@ -65,6 +66,24 @@ def test_shards_are_written_once_and_merged_to_the_same_report(
 def test_an_empty_list_of_what_is_erased_is_no_list(base: Path, tmp_path: Path) -> None:
     (empty := tmp_path / "empty.txt").write_text("# nobody yet\n")
     refused(run(base, "--erased", f"@{empty}"), "--erased is empty", "ledger")
+
+
+def test_aliases_that_no_judge_knows_are_left_out_by_the_ledger_with_a_note(
+    base: Path, tmp_path: Path
+) -> None:
+    edited = tmp_path / "edited.safetensors"
+    asked = ["--concept", "Neon", "--alias", "glowing tubes", "--alias", "Cats", "--neighbors", "1"]
+    done = CliRunner().invoke(app, ["erase", str(base), *asked, "-o", str(edited), "-q"])
+    assert done.exit_code == 0, done.stderr
+    kinds = {t["concept"]: t["kind"] for t in Checkpoint(edited).ledger[-1]["targets"]}
+    assert kinds == dict.fromkeys(("Neon", "glowing tubes", "Cats"), "style")
+    few = ("--retain", "Monet", "--retain", "Fish", "--steps", 1, "--json")
+    scored, quiet = run(edited, *few), run(edited, *few, "-q")
+    roles = {row["concept"]: row["role"] for row in json.loads(scored.stdout)["per_concept"]}
+    assert {name for name, role in roles.items() if role == "erased"} == {"Neon", "Cat"}
+    assert "note: 'glowing tubes', another name of 'Neon', is not judged\n" in scored.stderr
+    assert "Cats" not in scored.stderr and quiet.stderr == ""
+    assert quiet.stdout == scored.stdout
 
 
 def test_a_limit_that_failed_is_named_on_stderr_beside_the_whole_result(

@@ -56,6 +56,18 @@ def test_no_name_is_in_the_file_and_the_same_request_writes_the_same_bytes(files
     assert again.read_bytes() == (files / f"{name}.safetensors").read_bytes()
 
 
+def test_another_name_of_a_concept_is_hidden_with_it(files, tmp_path):
+    run("erase", files / "base.safetensors", "--concept", "Van Gogh", "--alias", "Dog",
+        "--kind", "style", "--private-concepts", "-o", tmp_path / "x.safetensors")  # fmt: skip
+    (line,), text = said(tmp_path / "x.safetensors")
+    assert not [known for known in NAMES if known in text]
+    (alias,) = (target for target in line["targets"] if "alias_of" in target)
+    assert stands_for(alias["concept"], "Dog") and stands_for(alias["alias_of"], "Van Gogh")
+    more = ("--earlier", "Van Gogh", "--earlier", "Dog", "-o", tmp_path / "y.safetensors")
+    done = run("erase", tmp_path / "x.safetensors", "--concept", "Monet", *more)
+    assert done.exit_code == 0, done.stderr
+
+
 def test_info_tells_of_a_name_in_any_spelling_and_shows_none(files):
     one = files / "one.safetensors"
     result = run("info", one, "--quick", "--concept", "vincent van gogh", "--concept", "VAN-GOGH")

@@ -8,7 +8,7 @@ from ckptedit.concepts.kinds import kind_of
 from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.concepts.private import is_hidden, stands_for, tells_of
 from ckptedit.concepts.spelling import meant, respelled
-from ckptedit.concepts.targets import Target, erased
+from ckptedit.concepts.targets import Target, erased, without_aliases
 from ckptedit.concepts.templates import require_kind
 from ckptedit.deltas.overlay import Overlay
 from ckptedit.errors import BadParam
@@ -29,7 +29,7 @@ def history(checkpoint: Checkpoint) -> list[dict[str, Any]]:
 def named(concept: str | None, after: Checkpoint) -> str:
     if concept is not None:
         return concept
-    gone = [target.concept for target in erased(history(after))]
+    gone = without_aliases(erased(history(after)))
     if len(gone) == 1 and not is_hidden(gone[0]):
         return gone[0]
     said = f"has {len(gone)} erased concepts" if gone else "tells of no erased concept"

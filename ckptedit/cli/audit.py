@@ -8,6 +8,7 @@ from typer import Option
 
 from ckptedit.audits import PROBES, QUICK
 from ckptedit.cli.options import (
+    Alias,
     AllowDownload,
     Ckpt,
     ClipSkip,
@@ -64,10 +65,7 @@ def audit(
         ),
     ] = None,
     deep: Annotated[bool, Option("--deep", help="All probes it can answer; minutes.")] = False,
-    alias: Annotated[
-        Strings,
-        Option(metavar="NAME", help="Another name of it, or @file; repeatable; default: none."),
-    ] = None,
+    alias: Alias = None,
     kind: Annotated[
         str,
         Option(

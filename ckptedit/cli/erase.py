@@ -39,6 +39,7 @@ from ckptedit.cli.erase_options import (
 )
 from ckptedit.cli.erase_report import announced, as_plan, as_report, summary
 from ckptedit.cli.options import (
+    Alias,
     AllowDownload,
     Ckpt,
     ClipSkip,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
 def erase(
     ckpt: Ckpt,
     concept: Concepts,
+    alias: Alias = None,
     kind: Kind = "auto",
     anchor: Anchor = "",
     retain: Retain = None,
@@ -163,7 +165,8 @@ def erase(
     if embeddings is None and text_encoder is None and not list_prompts:
         words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
     how: dict[str, Any] = {
-        "basis": held, "original": before, "embeddings": embeddings, **wish,
+        "basis": held, "original": before, "embeddings": embeddings, "aliases": listed(alias),
+        **wish,
         **resolve(method, param, given,
                   said(vram=vram, compile=compiled or None, resume=resume or None)),
     }  # fmt: skip

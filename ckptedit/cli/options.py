@@ -32,6 +32,14 @@ Concepts = Annotated[
         "--concept", metavar="NAME", help="As it occurs in prompts, or @file of names; repeatable."
     ),
 ]
+Alias = Annotated[
+    Strings,
+    Option(
+        "--alias",
+        metavar="NAME",
+        help="Another name of it, or @file; repeatable; default: none.",
+    ),
+]
 Keys = Annotated[
     Strings,
     Option(

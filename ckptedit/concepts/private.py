@@ -83,7 +83,8 @@ def hide(line: Mapping[str, Any], salt: str) -> dict[str, Any]:
             found[key] = [hidden(name, salt) for name in found[key]]
     if "targets" in found:
         found["targets"] = [
-            {**t, "concept": hidden(t["concept"], salt), "anchor": _anchor(t["anchor"], salt)}
+            {**t, "anchor": _anchor(t["anchor"], salt)}
+            | {key: hidden(t[key], salt) for key in ("concept", "alias_of") if key in t}
             for t in found["targets"]
         ]
     if isinstance(found.get("basis"), Mapping):
@@ -114,6 +115,7 @@ def revealed(targets: Sequence[Target], names: Sequence[str], option: str) -> li
             target,
             concept=_named(target.concept, names),
             anchor=_named(target.anchor, names),
+            alias_of=_named(target.alias_of, names),
         )
         for target in targets
     ]

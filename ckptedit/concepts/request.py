@@ -83,7 +83,7 @@ def resolve(
         if not any(mentions(encoder, target.concept, concept) for concept in kinds)
     }
     if wish.again:  # whatever order the requests came in
-        kinds |= {name: kind_of_its_own(name, target.kind) for name, target in again.items()}
+        kinds |= {n: kind_of_its_own(t.alias_of or n, t.kind) for n, t in again.items()}
         kinds = dict(sorted(kinds.items()))
     if wish.again or wish.kept:
         wish = replace(wish, retain=sorted(distinct([*wish.retain, *wish.kept])))

@@ -12,11 +12,20 @@ from ckptedit.files.history import digest, flattened, trunk
 
 @dataclass(frozen=True)
 class Target:
-    """One concept to erase, and what its prompts should produce instead."""
+    """One concept to erase, and what its prompts should produce instead.
+
+    alias_of: the concept that it is another name of; "": it is none
+    """
 
     concept: str
     kind: str
     anchor: str
+    alias_of: str = ""
+
+    def as_fact(self) -> dict[str, str]:
+        """As a ledger has it."""
+        found = {"concept": self.concept, "kind": self.kind, "anchor": self.anchor}
+        return found | ({"alias_of": self.alias_of} if self.alias_of else {})
 
 
 def erased(ledger: Sequence[Mapping[str, Any]]) -> list[Target]:
@@ -35,6 +44,11 @@ def erased(ledger: Sequence[Mapping[str, Any]]) -> list[Target]:
         return _standing(map(digest, trunk(lines)), targets, undone)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadCheckpoint("the checkpoint's ledger has a malformed erase entry") from error
+
+
+def without_aliases(targets: Iterable[Target]) -> list[str]:
+    """The names of targets but for aliases, which no judge of pictures knows."""
+    return [target.concept for target in targets if not target.alias_of]
 
 
 def _standing(
@@ -59,7 +73,10 @@ def _targets(
     """What one entry erased."""
     operation = line.get("operation")
     if operation == "erase":
-        found = [Target(str(t["concept"]), t["kind"], str(t["anchor"])) for t in line["targets"]]
+        found = [
+            Target(str(t["concept"]), t["kind"], str(t["anchor"]), str(t.get("alias_of", "")))
+            for t in line["targets"]
+        ]
         if any(target.kind not in KINDS for target in found):
             raise BadCheckpoint("the checkpoint's ledger has an erased concept of no known kind")
         return found

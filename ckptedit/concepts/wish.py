@@ -46,6 +46,17 @@ class Wish:
     earlier: Sequence[str] = ()
 
 
+def aliases_of(
+    concepts: Sequence[str], names: Sequence[str], kind: str, anchor: str
+) -> tuple[Target, ...]:
+    """Other names of the one concept, as targets beside it. Raises BadParam if it is not one."""
+    if names and len(concepts) != 1:
+        raise BadParam(f"aliases go with one concept; there are {len(concepts)}")
+    if not all(map(name_of, names)):
+        raise BadParam("the alias '' is empty")
+    return tuple(Target(name_of(name), kind, anchor, concepts[0]) for name in names)
+
+
 def settle(wish: Wish, known: Lexicon, ledger: Sequence[Mapping[str, Any]]) -> Wish:
     """The wish in the lexicon's spelling, each name once.
 

@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ckptedit.concepts.lexicon import lexicon_of
-from ckptedit.concepts.lists import one_or_more
-from ckptedit.concepts.names import distinct
-from ckptedit.concepts.targets import erased
 from ckptedit.continual import engines
 from ckptedit.continual.engines import ENGINES
 from ckptedit.continual.jobs import Job, Stage, Work
 from ckptedit.continual.options import gathered, is_trained
-from ckptedit.continual.requests import Asked, Requests, read_requests, standing
+from ckptedit.continual.requests import Requests, read_requests, standing
+from ckptedit.continual.scoring import require_scorable, scored
 from ckptedit.continual.settling import concepts_of, settled
 from ckptedit.continual.spoken import erase_words
-from ckptedit.errors import BadParam, CkptError
+from ckptedit.errors import BadParam
 from ckptedit.families import detect
 from ckptedit.families.runnable import require_runnable
 from ckptedit.files import Checkpoint, check_output, escape, require_weights
@@ -83,14 +81,17 @@ def plan(
     entries, notes = settled(asked.entries, common, lexicon_of(family, lexicon), opened.ledger)
     how = [] if device == "auto" else [f"--device={device}"]
     joined = [f"--method={merge}", f"--scale={scale}", *erase_words({"params": params or {}}, "")]
-    scored = _scored(asked.evaluation, opened, entries)
+    standing_at_last = concepts_of(standing(entries))
+    evaluation = scored(asked.evaluation, opened, standing_at_last)
     work = Work(
         str(Path(opened.label).absolute()), asked.label, entries, common, how, threads, joined,
-        scored, count, audits, report,
+        evaluation, count, audits, report,
     )  # fmt: skip
     stages = tuple(work.stages())
     if count:
-        _require_drawable(opened, scored, work)
+        require_scorable(
+            asked.evaluation, opened, standing_at_last, asked.label, "nothing of it with --shards 0"
+        )
     place = Path(folder)
     made = {
         **written(stages),
@@ -98,33 +99,6 @@ def plan(
         PLAN: json.dumps({"schema_version": 1, **as_dict(stages)}, indent=2) + "\n",
     }
     return _write(place, made, stages, tuple(notes), force)
-
-
-def _scored(
-    keywords: Mapping[str, Any], base: Checkpoint, entries: Sequence[Asked]
-) -> Mapping[str, Any]:
-    """The keywords of `evaluate`, with what is erased: aliases, which a ledger does not tell from
-    concepts and no judge knows, are not scored."""
-    if "prompts" in keywords or "erased" in keywords:
-        return keywords
-    before = [target.concept for target in erased(base.ledger)]
-    return {**keywords, "erased": distinct((*before, *concepts_of(standing(entries))))}
-
-
-def _require_drawable(base: Checkpoint, keywords: Mapping[str, Any], work: Work) -> None:
-    """Raises BadParam if the evaluation could not begin: no suite, or a concept no judge knows."""
-    from ckptedit.evaluation.evaluate import given_by, prepare
-
-    given = {key.replace("-", "_"): value for key, value in keywords.items()}
-    classifiers = one_or_more(given.pop("classifier", ()))
-    shown = given_by(classifiers, given.pop("clip", None), given.pop("detector", None))
-    try:
-        prepare(base, device="cpu", given=shown, **given)
-    except CkptError as error:
-        raise BadParam(
-            f"{work.label}: the evaluation: {error}; say in [eval] what is scored (erased, suite, "
-            f"judge), or nothing of it with --shards 0"
-        ) from error
 
 
 def as_dict(stages: Sequence[Stage]) -> dict[str, Any]:

@@ -96,7 +96,8 @@ class Work:
         except CkptError as error:
             raise BadParam(f"{entry.where}: {error}") from error
         output = f"deltas/{entry.number:03}.safetensors"
-        more = erase_words({"concept": entry.names, **own, **options}, entry.where)
+        names = {"concept": entry.concepts, "alias": entry.aliases}
+        more = erase_words({**names, **own, **options}, entry.where)
         more += [f"--threads={self.threads}"] if self.threads else []
         words = (PROGRAM, "erase", self.base, *more, *self.how, "--delta", "-o", output)
         return Job(f"erase {entry.number:03}", (), output, words, gpu=self.gpu)

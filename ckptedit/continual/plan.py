@@ -1,6 +1,5 @@
 """A run, resolved and checked before anything is computed."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,29 +12,27 @@ from ckptedit.concepts.targets import erased
 from ckptedit.continual.budget import ON_DRIFT, Budget
 from ckptedit.continual.journal import SCHEMA_VERSION
 from ckptedit.continual.options import gathered, is_trained, keywords, resolved
-from ckptedit.continual.requests import Requests, options_of
-from ckptedit.continual.settling import settled
+from ckptedit.continual.requests import Requests, options_of, standing
+from ckptedit.continual.scoring import require_scorable
+from ckptedit.continual.settling import concepts_of, settled
 from ckptedit.continual.strategies import DEFAULT, STRATEGIES
 from ckptedit.continual.strategies.strategy import Strategy, Work
 from ckptedit.erasure.options import Options
 from ckptedit.errors import BadParam, CkptError
-from ckptedit.evaluation.evaluate import evaluate
-from ckptedit.evaluation.world import suite_name
 from ckptedit.families import detect
 from ckptedit.families.runnable import require_runnable
-from ckptedit.files import Checkpoint, escape, require_weights
+from ckptedit.files import Checkpoint, require_weights
 from ckptedit.files.layout import FOLDER
 from ckptedit.progress import Track
 
 KEEP = ("last", "all")
-OURS = ("checkpoint", "erased", "against", "device", "tokenizer", "clip_skip", "track")
 
 
 @dataclass(frozen=True)
 class Plan:
     """A run that can begin.
 
-    evaluation: keywords of `evaluate`; eval_at: after which requests, and 0, the base
+    evaluation: of [eval]; eval_at: after which requests, and 0, the base
     options:    of all requests, resolved
     ending:     of the checkpoints' names
     notes:      what was understood otherwise than written
@@ -118,12 +115,14 @@ def planned(
         except CkptError as error:
             raise BadParam(f"{entry.where}: {error}") from error
     when = _when(eval, eval_at, len(entries))
-    evaluation = _evaluation(asked)
     if when:
-        suite_name(base, evaluation.get("suite"))
+        require_scorable(
+            asked.evaluation, base, concepts_of(standing(entries)), asked.label,
+            "leave out --eval and --eval-at",
+        )  # fmt: skip
     ending = "" if base.layout.kind == FOLDER else ".safetensors"
     return Plan(
-        work, name, meeting, whole, evaluation, when, keep, budget, ending, tuple(notes)
+        work, name, meeting, whole, asked.evaluation, when, keep, budget, ending, tuple(notes)
     )  # fmt: skip
 
 
@@ -155,13 +154,3 @@ def _when(eval: bool, eval_at: Sequence[int], total: int) -> tuple[int, ...]:
     if eval_at:
         return tuple(sorted({0, *eval_at}))
     return tuple(range(total + 1)) if eval else ()
-
-
-def _evaluation(asked: Requests) -> dict[str, Any]:
-    known = [name for name in inspect.signature(evaluate).parameters if name not in OURS]
-    for key in asked.evaluation:
-        if key.replace("-", "_") not in known:
-            raise BadParam(
-                f"{asked.label}: [eval] has an unknown key {escape(key)}; known: {', '.join(known)}"
-            )
-    return {key.replace("-", "_"): value for key, value in asked.evaluation.items()}

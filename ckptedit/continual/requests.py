@@ -33,6 +33,11 @@ OPTIONS: Mapping[str, type | tuple[type, ...]] = {
     "tokens": str, "steps": int, "lr": (int, float), "clip": (int, float), "batch": int,
     "pictures": int, "moments": int, "min_erase": (int, float), "seed": int,
 }  # fmt: skip
+EVALUATION: Mapping[str, type] = {  # keywords of `evaluate` that [eval] may have, the same way
+    "erased": list, "retain": list, "prompts": list, "seeds": int, "companions": int, "steps": int,
+    "suite": str, "judge": str, "classifier": list, "clip": str, "detector": str, "against": str,
+    "reference": str, "cache": bool,
+}  # fmt: skip
 LISTS = ("retain", "guards", "concepts", "aliases", "withdraw")  # one name alone is a list of it
 OF_CONCEPTS = ("kind", "anchor", "retain")  # the rest is how it is done
 
@@ -139,14 +144,16 @@ def require_sound(entries: Sequence[Asked]) -> None:
                 asked.pop(normal(gone), None)
 
 
-def options_of(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Keywords of `erase`, checked by name and type. Raises BadParam."""
+def options_of(
+    table: Mapping[str, Any], where: str, known: Mapping[str, Any] = OPTIONS
+) -> dict[str, Any]:
+    """Keywords of `erase`, or others that are known, checked by name and type. Raises BadParam."""
     found = {}
     for key, value in table.items():
         key = key.replace("-", "_")
-        if key not in OPTIONS:
-            raise BadParam(f"{where} has an unknown key {escape(key)}; known: {', '.join(OPTIONS)}")
-        found[key] = _typed(key, value, OPTIONS[key], where)
+        if key not in known:
+            raise BadParam(f"{where} has an unknown key {escape(key)}; known: {', '.join(known)}")
+        found[key] = _typed(key, value, known[key], where)
     return found
 
 
@@ -174,7 +181,8 @@ def _of_toml(text: str, label: str) -> Requests:
             raise BadParam(f"{label}: {name} is a table, under [{name}]")
     entries = tuple(_entry(row, n, _place(label, n, row)) for n, row in enumerate(rows, start=1))
     defaults = options_of(tables.get("defaults", {}), f"{label}: [defaults]")
-    return Requests(label, entries, defaults, tables.get("eval", {}))
+    evaluation = options_of(tables.get("eval", {}), f"{label}: [eval]", EVALUATION)
+    return Requests(label, entries, defaults, evaluation)
 
 
 def _place(label: str, number: int, row: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from ckptedit.concepts.names import distinct, normal
+from ckptedit.concepts.names import normal
 from ckptedit.concepts.targets import Target, erased
 from ckptedit.continual.budget import ON_DRIFT, Budget, Spent, Tighter, within
 from ckptedit.continual.journal import RESULTS, SCHEMA_VERSION, Journal, alone, remove
@@ -14,6 +14,7 @@ from ckptedit.continual.lines import finite, kind_of, rebounds, told, verified
 from ckptedit.continual.options import resolved
 from ckptedit.continual.plan import Plan, planned
 from ckptedit.continual.requests import Asked, Requests, read_requests
+from ckptedit.continual.scoring import scored
 from ckptedit.continual.settling import concepts_of, names_of
 from ckptedit.continual.strategies.strategy import Step, unnumbered
 from ckptedit.continual.verify import Look, Verifier
@@ -227,9 +228,8 @@ class _Runner:
     def _scores(self, checkpoint: Checkpoint, gone: Sequence[str]) -> dict[str, Any]:
         how = {key: self.plan.work.how[key] for key in ("device", "tokenizer", "clip_skip")}
         track = unnumbered(self.plan.work.track)
-        before = [target.concept for target in erased(self.plan.work.base.ledger)]
-        gone = distinct((*before, *gone))
-        scores = evaluate(checkpoint, erased=gone, track=track, **self.plan.evaluation, **how)
+        keywords = scored(self.plan.evaluation, self.plan.work.base, gone)
+        scores = evaluate(checkpoint, track=track, **keywords, **how)
         return asdict(scores)
 
     def _newest(self) -> Checkpoint:

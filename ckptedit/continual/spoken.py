@@ -8,10 +8,9 @@ from ckptedit.errors import BadParam
 from ckptedit.files import escape
 
 # keyword -> its option, where that is not the keyword with dashes
-SPELLED = {"roles": "--params", "guards": "--guard", "params": "--param", "prompts": "--prompt"}
+SPELLED = {"roles": "--params", "guards": "--guard", "params": "--param", "prompts": "--prompt",
+           "cache": "--no-cache"}  # fmt: skip
 NO_OPTION = ("moments",)  # of `erase`, from Python alone
-EVAL = ("erased", "retain", "prompts", "seeds", "companions", "steps", "suite", "judge",
-        "classifier", "clip", "detector", "against", "reference")  # fmt: skip
 PATHS = ("lexicon", "classifier", "clip", "against", "reference")  # jobs run in another folder
 
 
@@ -25,15 +24,9 @@ def erase_words(keywords: Mapping[str, Any], where: str) -> list[str]:
 
 
 def eval_words(keywords: Mapping[str, Any], label: str) -> list[str]:
-    """keywords: of the table [eval]. Raises BadParam for one that is none, and as above."""
-    found: list[str] = []
-    for key, value in keywords.items():
-        if (name := key.replace("-", "_")) not in EVAL:
-            raise BadParam(
-                f"{label}: [eval] has an unknown key {escape(key)}; known: {', '.join(EVAL)}"
-            )
-        found += _words(name, value, f"{label}: [eval]")
-    return found
+    """keywords: of the table [eval]. Raises BadParam as above."""
+    where = f"{label}: [eval]"
+    return [word for name, value in keywords.items() for word in _words(name, value, where)]
 
 
 def option_of(name: str) -> str:
@@ -44,7 +37,7 @@ def _words(name: str, value: Any, where: str) -> Iterator[str]:
     """As one word each, so that a name may begin with a dash."""
     option = option_of(name)
     if isinstance(value, bool):
-        yield from [option] if value else []
+        yield from [option] if value != option.startswith("--no-") else []
     elif isinstance(value, Mapping):
         yield from (f"{option}={key}={_plain(each)}" for key, each in value.items())
     elif name == "guards" and not value:

@@ -12,7 +12,7 @@ from ckptedit.concepts.lexicon import lexicon_of
 from ckptedit.concepts.lists import one_or_more
 from ckptedit.concepts.private import hides, require_told, salt_of
 from ckptedit.concepts.targets import Target
-from ckptedit.concepts.wish import Wish
+from ckptedit.concepts.wish import Wish, aliases_of
 from ckptedit.deltas import write_delta
 from ckptedit.deltas.change import Dense, LowRank, patched
 from ckptedit.diffusion.ranks import together
@@ -40,6 +40,7 @@ def erase(
     concepts: str | Sequence[str],
     output: str | Path | None = None,
     *,
+    aliases: str | Sequence[str] = (),
     kind: str = "auto",
     anchor: str = "",
     retain: str | Sequence[str] = (),
@@ -88,6 +89,7 @@ def erase(
     checkpoint: an opened one, or its path
     concepts:   one or more, erased together
     output:     a file or folder; None: nothing is written, and `edits` of the result can be applied
+    aliases:    other names of the one concept, erased as its kind; the ledger says what they are
     kind, anchor, retain, neighbors, lexicon, exact_name, earlier, again, kept: as in `Wish`
     private_concepts: the ledger gets salted hashes instead of names (`concepts/private.py`), as it
                 does wherever it has some already
@@ -142,7 +144,7 @@ def erase(
         neighbors,
         Path(lexicon) if lexicon else None,
         exact_name,
-        again=tuple(again),
+        again=(*again, *aliases_of(one_or_more(concepts), one_or_more(aliases), kind, anchor)),
         kept=tuple(one_or_more(kept)),
         earlier=one_or_more(earlier),
     )

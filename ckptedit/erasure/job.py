@@ -86,7 +86,7 @@ class Erasure:
         facts: dict[str, Any] = {
             **patterns([*self.edits, *also], names),
             "concepts": [target.concept for target in gone],
-            "targets": [asdict(target) for target in gone],
+            "targets": [target.as_fact() for target in gone],
             "retain": list(self.request.retained),
         }
         if self.request.asked:

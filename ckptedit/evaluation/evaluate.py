@@ -1,5 +1,6 @@
 """Is what was erased gone, and is the rest still there?"""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from ckptedit.evaluation.world import world_for, world_of_prompts
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint
 from ckptedit.progress import Track, silent
+
+log = logging.getLogger("ckptedit")
 
 
 def prepare(
@@ -150,7 +153,7 @@ def _planned(
     if prompts:
         return Suite((), (), (), pictures, prompts=prompts)
     found = plan(
-        _gone(checkpoint) if erased is None else world.named(one_or_more(erased)),
+        _gone(checkpoint, world) if erased is None else world.named(one_or_more(erased)),
         world.named(retain),
         world.styles,
         world.objects,
@@ -171,11 +174,17 @@ def _shown(world: World, checkpoint: Checkpoint) -> frozenset[str]:
     return frozenset(normal(name) for name in known for text in told if stands_for(text, name))
 
 
-def _gone(checkpoint: Checkpoint) -> list[str]:
-    """What a ledger says is erased. Raises BadParam if it hides the names."""
-    names = [target.concept for target in targets_of(checkpoint.ledger)]
-    require_revealed(names, "--erased")
-    return names
+def _gone(checkpoint: Checkpoint, world: World) -> list[str]:
+    """What a ledger says is erased, but for aliases that no judge knows, which a note names.
+
+    Raises BadParam if it hides the names.
+    """
+    targets = targets_of(checkpoint.ledger)
+    require_revealed([target.concept for target in targets], "--erased")
+    left_out = [t for t in targets if t.alias_of and not world.knows(t.concept)]
+    for target in left_out:
+        log.warning("%r, another name of %r, is not judged", target.concept, target.alias_of)
+    return [target.concept for target in targets if target not in left_out]
 
 
 def given_by(

@@ -37,6 +37,11 @@ class World:
     judge: str | None = None
     tower: str | None = None
 
+    def knows(self, name: str) -> bool:
+        """Whether its judge tells a concept of this name apart."""
+        form = normal(name)
+        return any(one_or_many(form, normal(each)) for each in (*self.styles, *self.objects))
+
     def named(self, words: Sequence[str]) -> list[str]:
         """Names as they are, and those of a list for its name. Raises BadParam for no such list."""
         found: list[str] = []

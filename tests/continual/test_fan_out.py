@@ -17,8 +17,8 @@ from ckptedit.cli import app
 from ckptedit.concepts.targets import erased as targets_of
 from ckptedit.continual.engines import ENGINES
 from ckptedit.continual.fan_out import plan
-from ckptedit.continual.requests import OPTIONS
-from ckptedit.continual.spoken import EVAL, NO_OPTION, option_of
+from ckptedit.continual.requests import EVALUATION, OPTIONS
+from ckptedit.continual.spoken import NO_OPTION, option_of
 from ckptedit.erasure.erase import erase
 from ckptedit.errors import BadParam, OutputExists
 from ckptedit.evaluation.evaluate import evaluate
@@ -46,6 +46,7 @@ withdraw = "Cat"
 companions = 1
 steps = 1
 erased = ["Van Gogh"]
+cache = false
 retain = ["Monet"]
 """
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -79,7 +80,7 @@ def test_every_keyword_of_a_request_is_an_option_of_erase_or_refused(name):
     assert name in signature(erase).parameters
 
 
-@pytest.mark.parametrize("name", EVAL)
+@pytest.mark.parametrize("name", EVALUATION)
 def test_every_keyword_of_the_evaluation_is_an_option_of_eval(name):
     assert option_of(name) in options_of("eval")
     assert name in signature(evaluate).parameters
@@ -103,7 +104,9 @@ def test_every_job_is_a_command_that_parses_reads_what_is_made_and_makes_what_is
     assert names == ["erase 001", "erase 002", "merge", "part 001", "part 002", "scores",
                      "audit 001", "audit 002", "report"]  # fmt: skip
     erased = COMMANDS["erase"].make_context("erase", jobs_of(tmp_path / "run")[1]["command"][2:])
-    assert list(erased.params["concept"]) == [ODD, "-dashed"]
+    scored = next(job["command"] for job in jobs_of(tmp_path / "run") if job["name"] == "part 001")
+    assert "--erased=Van Gogh" in scored and "--no-cache" in scored
+    assert list(erased.params["concept"]) == [ODD] and list(erased.params["alias"]) == ["-dashed"]
     assert erased.params["ckpt"] == str(base)
 
 

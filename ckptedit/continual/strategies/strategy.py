@@ -46,7 +46,10 @@ class Work:
 
     def targets(self, entry: Asked, names: Sequence[str]) -> list[Target]:
         kind, anchor = (self.option(entry, key, usual) for key, usual in USUAL.items())
-        return [Target(name, kind, anchor) for name in names]
+        return [
+            Target(name, kind, anchor, entry.concepts[0] if name in entry.aliases else "")
+            for name in names
+        ]
 
 
 USUAL = {"kind": "auto", "anchor": ""}
