@@ -18,6 +18,7 @@ from ckptedit.cli import app
 from ckptedit.concepts.targets import erased
 from ckptedit.continual.journal import Journal
 from ckptedit.continual.requests import EVALUATION
+from ckptedit.families import FAMILIES
 
 NAMES = ("Van Gogh", "Cat")
 QUICK = ("--method", "uce", "--neighbors", "1", "--device", "cpu")
@@ -146,6 +147,26 @@ def test_a_run_that_finished_nothing_holds_nobody_to_its_settings(folder):
     listed("Neon")
     refused(run("--tokenizer", "nowhere"), "there is no tokenizer nowhere")
     assert run("-p", "erase=2").exit_code == 0
+
+
+def test_another_tokenizer_is_another_run_wherever_the_same_one_lies(folder):
+    shipped = FAMILIES["mini"].folder / "tokenizer"
+    for name in ("same", "other"):
+        Path(name).mkdir()
+        for file in ("vocab.json", "merges.txt", "tokenizer_config.json"):
+            shutil.copy(shipped / file, name)
+    words = json.loads(Path("other/vocab.json").read_text())
+    words["!"], words["?"] = words["?"], words["!"]
+    Path("other/vocab.json").write_text(json.dumps(words))
+    listed("Neon")
+    assert run().exit_code == 0
+    listed("Neon", "Cat")
+    refused(run("--tokenizer", "other"), "holds a run with another tokenizer", "--force")
+    assert run("--tokenizer", "same").exit_code == 0 and len(lines()) == 2
+    settings = json.loads(Path("run/run.json").read_text())
+    assert len(settings.pop("tokenizer")) == 64 and settings.pop("text_encoder") is None
+    Path("run/run.json").write_text(json.dumps(settings))  # as older runs have it
+    assert run("--tokenizer", "other").exit_code == 0
 
 
 def test_a_folder_of_something_else_is_left_alone(folder):

@@ -39,16 +39,19 @@ from ckptedit.cli.options import (
     Base,
     ClipSkip,
     Device,
+    Embeddings,
+    EncoderFolder,
     Force,
     Json,
+    ListPrompts,
     Param,
     Quiet,
     Seed,
     Tokenizer,
 )
-from ckptedit.cli.output import as_json, say
+from ckptedit.cli.output import as_json, print_and_end, say
 from ckptedit.cli.progress import LOADING, progress
-from ckptedit.cli.words import words_of
+from ckptedit.cli.words import require_alone, require_own_words, words_of
 from ckptedit.errors import BadParam
 
 if TYPE_CHECKING:
@@ -88,6 +91,9 @@ def continual(
     tokenizer: Tokenizer = None,
     clip_skip: ClipSkip = None,
     allow_download: AllowDownload = False,
+    text_encoder: EncoderFolder = None,
+    embeddings: Embeddings = None,
+    list_prompts: ListPrompts = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -105,6 +111,11 @@ def continual(
     from ckptedit.files import Checkpoint
     from ckptedit.params import assignments
 
+    require_alone(list_prompts, json=json)
+    require_own_words(
+        text_encoder, embeddings, clip_skip=clip_skip, tokenizer=tokenizer,
+        allow_download=allow_download,
+    )  # fmt: skip
     asked, opened = read_requests(requests), Checkpoint(base)
     options = said(
         method=method, roles=params, init=init, tokens=tokens, steps=steps, lr=lr, clip=clip,
@@ -112,17 +123,25 @@ def continual(
         neighbors=neighbors,
     )  # fmt: skip
     options |= extra(guard, param)
-    words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
+    how: dict[str, Any] = {"strategy": strategy, "options": options, "embeddings": embeddings}
+    words = None
+    if embeddings is None and text_encoder is None and not list_prompts:
+        words = words_of(opened, tokenizer, download=allow_download, quiet=quiet)
     with progress(quiet) as track:
         track.begin(LOADING)
+        if list_prompts:
+            from ckptedit.continual.needed import prompts_needed
+
+            print_and_end(prompts_needed(opened, asked, **how), track)
         from ckptedit.continual.run import unlearn
 
         done = unlearn(
-            opened, asked, output, strategy=strategy, options=options, merge=merge,
+            opened, asked, output, merge=merge,
             merge_params=assignments(merge_param or ()), scale=factor(scale), keep=keep,
             eval=eval, eval_at=numbers(eval_at), max_drift=max_drift, on_drift=on_drift,
-            device=device, threads=threads, tokenizer=words, clip_skip=clip_skip, force=force,
-            tell=None if quiet else track.say, track=track,
+            device=device, threads=threads, tokenizer=words, clip_skip=clip_skip,
+            text_encoder=text_encoder, force=force, tell=None if quiet else track.say, track=track,
+            **how,
         )  # fmt: skip
     if json:
         typer.echo(as_json(as_report(done)))

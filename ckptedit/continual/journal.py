@@ -24,6 +24,7 @@ SUMS, ALONE = "sums.safetensors", "alone.safetensors"  # in the folder of deltas
 MADE, MEASURED = (SUMS, ALONE), re.compile(r"[0-9]{3,}\.json")
 SCHEMA_VERSION = 1
 LARGEST = 1 << 28  # bytes of results.jsonl
+LATER = ("tokenizer", "text_encoder")  # settings that older runs do not say
 FREE = ("max_drift", "on_drift", "requests", "asked")  # settings that may change as it goes on
 
 
@@ -150,7 +151,8 @@ def _difference(known: Mapping[str, Any], settings: Mapping[str, Any], done: int
     """What differs, in words; "" if a run may go on. done: requests that are finished"""
     new = json.loads(json.dumps(settings))
     for name in new:
-        if name not in FREE and known.get(name) != new[name]:
+        unsaid = name in LATER and name not in known
+        if name not in FREE and not unsaid and known.get(name) != new[name]:
             return f"another {name} ({_shown(known.get(name))}, not {_shown(new[name])})"
     before: Sequence[str] = known.get("requests", [])[:done]
     for number, (old, asked) in enumerate(zip(before, new["requests"], strict=False), start=1):

@@ -1,7 +1,7 @@
 """A run, resolved and checked before anything is computed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,21 @@ from ckptedit.continual.journal import SCHEMA_VERSION
 from ckptedit.continual.options import gathered, is_trained, keywords, resolved
 from ckptedit.continual.requests import Requests, options_of, standing
 from ckptedit.continual.scoring import require_scorable
-from ckptedit.continual.settling import concepts_of, settled
+from ckptedit.continual.settling import concepts_of, names_of, settled
 from ckptedit.continual.strategies import DEFAULT, STRATEGIES
 from ckptedit.continual.strategies.strategy import Strategy, Work
+from ckptedit.continual.verify import Verifier
+from ckptedit.diffusion import open_model
 from ckptedit.erasure.options import Options
 from ckptedit.errors import BadParam, CkptError
-from ckptedit.families import detect
+from ckptedit.families import Family, detect
 from ckptedit.families.runnable import require_runnable
+from ckptedit.families.vocabulary import find_vocabulary
 from ckptedit.files import Checkpoint, require_weights
 from ckptedit.files.layout import FOLDER
 from ckptedit.progress import Track
+from ckptedit.text.outside import read_elsewhere
+from ckptedit.text.tokenizer import load_tokenizer, words_digest
 
 KEEP = ("last", "all")
 
@@ -36,6 +41,7 @@ class Plan:
     options:    of all requests, resolved
     ending:     of the checkpoints' names
     notes:      what was understood otherwise than written
+    reading:    what prompts are read by, as JSON
     """
 
     work: Work
@@ -48,6 +54,7 @@ class Plan:
     budget: Budget | None
     ending: str
     notes: tuple[str, ...]
+    reading: Mapping[str, Any]
 
     def settings(self) -> dict[str, Any]:
         """What makes it this run, as JSON; no paths."""
@@ -64,11 +71,21 @@ class Plan:
             "options": dict(sorted(self.work.options.items())),
             **self.strategy.settings(),
             "clip_skip": self.work.how.get("clip_skip"),
+            **self.reading,
             "keep": self.keep,
             "evaluation": dict(self.evaluation) if self.eval_at else None,
             "max_drift": self.budget and self.budget.limit,
             "on_drift": self.budget and ON_DRIFT[self.budget.retry],
         }  # fmt: skip
+
+    def verifier(self) -> Verifier:
+        """What compares results with the base."""
+        base, how = self.work.base, self.work.how
+        model = open_model(
+            base, device=how["device"], tokenizer=how["tokenizer"], clip_skip=how["clip_skip"],
+            text=how.get("embeddings"), family=detect(base), training=True, runs=False,
+        )  # fmt: skip
+        return Verifier(base, model, names_of(self.work.entries), self.options.edited)
 
 
 def planned(
@@ -86,7 +103,8 @@ def planned(
     budget: Budget | None,
     track: Track,
 ) -> Plan:
-    """The run, checked. joining: keywords of the strategy's constructor.
+    """The run, checked. joining: keywords of the strategy's constructor; how: of `erase`, those
+    that say with what it computes and reads.
 
     Raises BadParam and what `erase` raises for whatever is wrong with it at a glance."""
     if keep not in KEEP:
@@ -105,6 +123,7 @@ def planned(
     whole = resolved(keywords(chosen))
     if meeting.trained not in (None, trained):
         raise BadParam(_misfit(name, whole.method, trained))
+    _require_readable(how, meeting, whole.method, trained, bool(eval or eval_at))
     lexicon = lexicon_of(family, Path(chosen["lexicon"]) if "lexicon" in chosen else None)
     entries, notes = settled(asked.entries, chosen, lexicon, base.ledger)
     work = Work(base, entries, folder, chosen, how, track)
@@ -121,9 +140,49 @@ def planned(
             "leave out --eval and --eval-at",
         )  # fmt: skip
     ending = "" if base.layout.kind == FOLDER else ".safetensors"
+    how, reading = _opened(base, family, list(lexicon), how)
     return Plan(
-        work, name, meeting, whole, asked.evaluation, when, keep, budget, ending, tuple(notes)
+        replace(work, how=how), name, meeting, whole, asked.evaluation, when, keep, budget, ending,
+        tuple(notes), reading,
     )  # fmt: skip
+
+
+def _require_readable(
+    how: Mapping[str, Any], meeting: Strategy, method: str, trained: bool, scores: bool
+) -> None:
+    """Raises BadParam for what a text encoder from elsewhere cannot be used for."""
+    options = {"embeddings": "--embeddings", "text_encoder": "--text-encoder"}
+    for option in (options[name] for name in options if how.get(name) is not None):
+        if trained:
+            raise BadParam(f"{option} is for closed forms, and {method} is trained; leave it out")
+        if scores:
+            raise BadParam(
+                f"scoring draws pictures, which takes the text encoder of the checkpoint; leave "
+                f"out {option}, or --eval and --eval-at"
+            )
+        if option == "--embeddings" and not meeting.anew:
+            raise BadParam(
+                "what is built upon reads prompts that no list tells before; take --strategy "
+                "recomputed or independent, or --text-encoder"
+            )
+
+
+def _opened(
+    base: Checkpoint, family: Family, names: Sequence[str], how: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(keywords of `erase`, with a text encoder from elsewhere opened once; what of them makes it
+    this run). names: of the lexicon"""
+    found = dict(how)
+    folder = found.pop("text_encoder")
+    table = read_elsewhere(
+        base, family, names, embeddings=how["embeddings"], folder=folder, device=how["device"]
+    )
+    if table is None:
+        where = find_vocabulary(base, family, how["tokenizer"]).where
+        return found, {"tokenizer": words_digest(load_tokenizer(where)), "text_encoder": None}
+    source = "embeddings" if folder is None else "folder"
+    told = {"tokenizer": None, "text_encoder": {source: table.digest()}}
+    return found | {"embeddings": table}, told
 
 
 def _require_names(base: Checkpoint) -> None:

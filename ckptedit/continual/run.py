@@ -17,15 +17,14 @@ from ckptedit.continual.requests import Asked, Requests, read_requests
 from ckptedit.continual.scoring import scored
 from ckptedit.continual.settling import concepts_of, names_of
 from ckptedit.continual.strategies.strategy import Step, unnumbered
-from ckptedit.continual.verify import Look, Verifier
-from ckptedit.diffusion import open_model
+from ckptedit.continual.verify import Look
 from ckptedit.erasure.job import Erasure
 from ckptedit.errors import BadParam, CkptError
 from ckptedit.evaluation.evaluate import evaluate
-from ckptedit.families import detect
 from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.files import Checkpoint, check_space
 from ckptedit.progress import Track, silent
+from ckptedit.text.table import PromptTable
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,8 @@ def unlearn(
     threads: int | None = None,
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
+    embeddings: Checkpoint | str | Path | PromptTable | None = None,
+    text_encoder: str | Path | None = None,
     force: bool = False,
     tell: Callable[[str], None] | None = None,
     track: Track = silent,
@@ -82,7 +83,8 @@ def unlearn(
     eval:      scores the base, and the result of each request; eval_at: of these only
     max_drift: the largest ‖ΔW‖ / ‖W‖ from the base, above 0, of all weights that the run may edit;
                on_drift: beyond it "stop", or "retry" as `continual/budget.py` has it
-    device, threads, tokenizer, clip_skip: as in `erase`
+    device, threads, tokenizer, clip_skip, embeddings, text_encoder: as in `erase`; the latter two
+               for closed forms that are not scored
     force:     a run with other settings or requests in the folder is thrown away
     tell:      called with a line for every finished request, and every warning
     Raises CkptError for whatever the user can mend; what was finished before stays finished.
@@ -96,7 +98,10 @@ def unlearn(
     budget = None if max_drift is None else Budget(max_drift, on_drift == "retry")
     given = {"merge": merge, "params": merge_params, "scale": scale}
     joining = {name: value for name, value in given.items() if value not in (None, {})}
-    how = {"device": device, "threads": threads, "tokenizer": tokenizer, "clip_skip": clip_skip}
+    how = {
+        "device": device, "threads": threads, "tokenizer": tokenizer, "clip_skip": clip_skip,
+        "embeddings": embeddings, "text_encoder": text_encoder,
+    }  # fmt: skip
     plan = planned(
         opened, asked, Path(folder), strategy=strategy, joining=joining, options=options or {},
         how=how, keep=keep, eval=eval, eval_at=eval_at, budget=budget, track=track,
@@ -126,7 +131,7 @@ class _Runner:
             check_space(journal.folder / f"000{plan.ending}", work.base.sizes)
             self._score_base()
         if journal.done < total:
-            self.verifier = self._verifier()
+            self.verifier = plan.verifier()
             self.plan = replace(plan, work=replace(work, verifier=self.verifier))
         for number in range(journal.done + 1, total + 1):
             line = self._meet(number)
@@ -140,14 +145,6 @@ class _Runner:
                 break
             self._tidy()
         return self._result(stopped)
-
-    def _verifier(self) -> Verifier:
-        work, how = self.plan.work, self.plan.work.how
-        model = open_model(
-            work.base, device=how["device"], tokenizer=how["tokenizer"],
-            clip_skip=how["clip_skip"], family=detect(work.base), training=True, runs=False,
-        )  # fmt: skip
-        return Verifier(work.base, model, names_of(work.entries), self.plan.options.edited)
 
     def _scored(self, number: int) -> bool:
         return number not in self.plan.eval_at or any(

@@ -10,6 +10,10 @@ from ckptedit.reports.story import Story
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")  # keys of TOML that need no quotes
 LIST = "requests.toml"
+ELSEWHERE = {  # what read the prompts, of which run.json has the digest alone
+    "folder": ("--text-encoder", "DIR"),
+    "embeddings": ("--embeddings", "FILE"),
+}
 
 
 def repeat(story: Story, prompts: Sequence[str], *, seeds: int, steps: int) -> list[str]:
@@ -57,6 +61,8 @@ def _options(story: Story) -> list[str]:
         params = merge.get("params")
         for name, value in params.items() if isinstance(params, dict) else ():
             found.append(f"--merge-param={name}={value if isinstance(value, str) else toml(value)}")
+    if isinstance(encoder := settings.get("text_encoder"), dict):
+        found += [word for source in encoder for word in ELSEWHERE.get(source, ())]
     scored = [line.number for line in story.lines if line.scores]
     if scored and len(scored) == len(story.lines):
         found.append("--eval")

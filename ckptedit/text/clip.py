@@ -12,6 +12,7 @@ from ckptedit.errors import BadParam
 from ckptedit.files.cache import digest
 from ckptedit.text.condition import Condition
 from ckptedit.text.encoder import BATCH, Encoded, TextEncoder, not_in
+from ckptedit.text.tokenizer import words_digest
 from ckptedit.text.tower import Read, Tower
 
 LARGE = 20_000_000  # parameters, of which mini has a tenth and CLIP-L six times as many
@@ -64,7 +65,7 @@ class ClipEncoder(TextEncoder):
 
     def words_digest(self) -> str:
         """sha256 of the tokens and their numbers. Hex."""
-        return digest([str(sorted(self.tokenizer.get_vocab().items()))])
+        return words_digest(self.tokenizer)
 
     def told(self, ids: Tensor) -> NDArray[Any] | str:
         numbers: NDArray[Any] = ids.cpu().numpy()

@@ -13,6 +13,7 @@ from ckptedit.errors import BadCheckpoint, BadParam
 from ckptedit.families.vocabulary import ENOUGH, HOW, MAX_BYTES
 from ckptedit.files import escape
 from ckptedit.files.bounded import read_bytes, read_json, read_text
+from ckptedit.files.cache import digest
 
 MERGES = 49_152 - 256 - 2  # CLIP's; open_clip's file holds many more, which are not used
 READ = (
@@ -39,6 +40,11 @@ def load_tokenizer(where: Path) -> Any:
         return _from_gz(where)
     except (BadCheckpoint, OSError) as error:
         raise BadParam(f"{error}; give {HOW}") from error
+
+
+def words_digest(tokenizer: Any) -> str:
+    """sha256 of a tokenizer's tokens and their numbers. Hex."""
+    return digest([str(sorted(tokenizer.get_vocab().items()))])
 
 
 def _from_folder(where: Path) -> Any:

@@ -18,6 +18,7 @@ class Sequential(Strategy):
     """Each request from the last result."""
 
     takes_back = False
+    anew = False
     remedy = "erase it again, or take --strategy recomputed, which builds on nothing"
 
     def step(

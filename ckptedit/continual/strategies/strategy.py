@@ -70,6 +70,7 @@ class Strategy:
     jointly:    whether all targets are erased at once, so that requests share method and options
     trained:    whether the method must be trained, or must not; None: either
     joins:      whether it merges, and takes the options of that
+    anew:       whether each erasure starts from the original, so that what it reads can be listed
     remedy:     what to do about a target that comes back
     """
 
@@ -77,6 +78,7 @@ class Strategy:
     jointly: ClassVar[bool] = False
     trained: ClassVar[bool | None] = None
     joins: ClassVar[bool] = False
+    anew: ClassVar[bool] = True
     remedy: ClassVar[str] = "raise what holds it: -p of the method, or name another --anchor"
 
     def settings(self) -> dict[str, Any]:
@@ -120,12 +122,13 @@ def erased_together(
     work: Work,
     entries: Sequence[Asked],
     start: Checkpoint,
-    output: Path,
+    output: Path | None,
     tighter: Mapping[str, Any],
     *,
     delta: bool = False,
 ) -> Erasure:
-    """Erases the targets of requests in one go, and writes `output`, whatever is there.
+    """Erases the targets of requests in one go, and writes `output`, if there is to be one,
+    whatever is there.
 
     What a request retains is not refused when a later one erases it: it is not retained then.
     """
