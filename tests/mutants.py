@@ -36,6 +36,7 @@ BASELINES = "tests/erasure/test_baselines.py"
 ABLATION = "tests/erasure/test_ablation.py"
 CONSTRAINED = "tests/erasure/test_constrained.py"
 FORMS = "tests/erasure/closed_forms"
+BALANCED = "tests/erasure/test_balanced.py"
 CONCEPTS = "tests/concepts"
 STREAMING = "tests/text/test_streaming.py"
 SUBSPACE = "tests/subspaces/test_subspace.py"
@@ -66,6 +67,20 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = (
+    Mutant(
+        "what lies between the targets is not held, and goes with them",
+        "erasure/closed_forms/weighing.py",
+        "pushed, held.pushed(holding, moved)",
+        "pushed, holding",
+        BALANCED,
+    ),
+    Mutant(
+        "what cannot be held keeps the targets from being erased",
+        "erasure/closed_forms/weighing.py",
+        ".clamp(self.least, self.most)",
+        ".clamp(self.least)",
+        BALANCED,
+    ),
     Mutant(
         "what a stranger wrote is markup on the page of a report",
         "reports/page.py",

@@ -10,7 +10,8 @@ from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.targets import Target
 from ckptedit.erasure.closed_forms.balanced import Balanced
-from ckptedit.erasure.closed_forms.weighing import NEAR, Goal, weighed
+from ckptedit.erasure.closed_forms.staying import Stays
+from ckptedit.erasure.closed_forms.weighing import CLOSE, NEAR, Goal, Held, weighed
 from ckptedit.errors import BadParam
 from ckptedit.subspaces.words import Words
 
@@ -103,3 +104,48 @@ def test_the_words_moved_most_are_held_when_they_are_mined(encoder):
         return float((e @ change.T).norm())
 
     assert moved(words=60) < moved(mined=0.0)
+
+
+def near_the_goals() -> Held:
+    """Moments of embeddings like those of the goals, which D cannot but move."""
+    words = [rows(seed)[0] for seed in (3, 4, 5)]
+    moments = torch.stack([each.T @ each / len(each) for each in words]).float()
+    return Held(moments, allowed=0.03, least=1e-3, most=1e3)
+
+
+def test_what_is_held_moves_as_far_as_it_may_and_the_goals_still_as_far_as_they_shall():
+    (stays, gain), pairs, held = moments(), [rows(1), rows(2)], near_the_goals()
+    goals, taus = [Goal.of(*each) for each in pairs], torch.full((2,), 0.3, dtype=torch.float64)
+    far = torch.stack([(goal.shift * gain).sum() for goal in goals]).mean()
+
+    def moved(bound: Held | None) -> torch.Tensor:
+        found = weighed(goals, stays, gain, residual=taus, cap=1e4, held=bound)
+        assert ((found.residuals - taus).abs() < NEAR).all()
+        shown = found.map.T @ gain @ found.map
+        return torch.stack([(each.double() * shown).sum() for each in held.moments]) / far
+
+    assert (moved(None) > 1.2 * held.allowed).sum() == 2
+    assert (moved(held) < (1 + CLOSE) * held.allowed).all()
+
+
+def test_what_cannot_be_held_is_given_up_and_not_the_goals():
+    (stays, gain), pair = moments(), rows(1)
+    same = pair[0].T @ pair[0] / len(pair[0])
+    held = Held(same[None].float(), allowed=1e-3, least=1e-3, most=0.2)
+    taus = torch.full((1,), 0.3, dtype=torch.float64)
+    found = weighed([Goal.of(*pair)], stays, gain, residual=taus, cap=1e4, held=held)
+    assert found.held.tolist() == [pytest.approx(0.2)]
+    assert abs(found.residuals[0] - 0.3) < NEAR
+
+
+def test_a_concept_that_is_retained_is_held_once_and_a_smaller_damage_moves_it_less(encoder):
+    stays = Stays(Words(encoder, LEXICON), REQUEST, {"mined": 1.0}, 8)
+    assert len(stays.held(["Monet", "dog"])) == 2  # monet is retained
+    monet = stays.held([])[0]
+
+    def moved(damage: float) -> float:
+        found = solved(encoder, damage=damage, hold=1e3, words=1)
+        change = torch.as_tensor(found.edits["mid_block.attn2.to_v.weight"].values)
+        return float(((change @ monet) * change).sum())  # E ‖W D e‖²
+
+    assert moved(1e-4) < 0.5 * moved(1.0)

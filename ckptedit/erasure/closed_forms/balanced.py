@@ -1,24 +1,28 @@
 """Unified concept editing with weights found, not given: each target is moved until a set share of
-it is left, and no further.
+it is left, and no further, and each word around it is held until it hardly moves.
 
 The least squares of UCE (Gandikota et al., WACV 2024, https://arxiv.org/abs/2308.14761, equation 7)
 on pairs of sentences, over all positions from the concept's first token to the last padding:
 
-    W' = W (I + D),  D = X A⁻¹,  A = Σ v_i E[e eᵀ] + R + λ (tr R / d) I,  X = Σ v_i E[(e' - e) eᵀ]
+    W' = W (I + D),  D = X A⁻¹,  X = Σ v_i E[(e' - e) eᵀ],
+    A = Σ v_i E[e eᵀ] + Σ u_j E[e eᵀ] + R + λ (tr R / d) I
 
-with e of a sentence that names target i, e' beside it in the same sentence about its anchor, and R
-the second moment of what stays: the vocabulary without the targets' tokens, the lexicon and the
-retained concepts in sentences, and the words that D moves most, which are found by solving once
-without them. Ours, as measured on mini (docs/erasing.md); it departs from UCE in
+with e of a sentence that names target i, and e' beside it in the same sentence about its anchor; in
+the second sum, e of sentences about a retained concept j, or about one of the words that D moves
+most, which are found by solving once without it; and R the second moment of what else stays: the
+vocabulary without the targets' tokens, the lexicon and the retained concepts in sentences. Ours, as
+measured on mini (docs/erasing.md); it departs from UCE in
 
 - the positions: UCE moves the last token of the bare name, which is not where a style is read;
 - the weights v_i: there constants; here each is raised until the residual of its target,
   E ‖W (D e - (e' - e))‖² / E ‖W (e' - e)‖², is `tau`;
+- the weights u_j, which UCE has not: each is raised from its share of `mined` until
+  E ‖W D e‖² is `damage` of the targets' mean E ‖W (e' - e)‖², or until it is `hold`;
 - R, there the Gram matrix of names to preserve;
 - what is solved: keys and values apart, since a style is in the values, an object in both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -32,7 +36,7 @@ from ckptedit.deltas.change import Dense
 from ckptedit.diffusion import Model
 from ckptedit.erasure.closed_forms.solving import metric
 from ckptedit.erasure.closed_forms.staying import Stays
-from ckptedit.erasure.closed_forms.weighing import NEAR, Goal, Weighed, weighed
+from ckptedit.erasure.closed_forms.weighing import NEAR, Goal, Held, Weighed, weighed
 from ckptedit.erasure.method import Method, Solution
 from ckptedit.errors import BadParam
 from ckptedit.families.kv import kv_role
@@ -43,7 +47,7 @@ from ckptedit.subspaces.words import Words
 FRAMES = 2  # that a target comes in with each of its companions
 # As measured on mini: a style is in the values alone. An object is drawn again above these, and
 # takes its neighbours along far below them.
-TAUS = {"v": {"style": 0.18, "object": 0.16}, "k": {"style": 1.0, "object": 0.25}}
+TAUS = {"v": {"style": 0.18, "object": 0.14}, "k": {"style": 1.0, "object": 0.25}}
 NAMES = {"k": "keys", "v": "values"}
 
 
@@ -72,8 +76,18 @@ class Balanced(Method):
         ridge: Annotated[float, Within("(0, inf)"), "λ, of the mean energy of a direction"] = 0.03,
         vocabulary: Annotated[float, Within("[0, inf)"), "share of the vocabulary in R"] = 0.2,
         lexicon: Annotated[float, Within("[0, inf)"), "share of lexicon and retained in R"] = 0.4,
-        mined: Annotated[float, Within("[0, inf)"), "share in R of the words moved most"] = 0.4,
-        words: Annotated[int, Within("[1, inf)"), "how many of these"] = 64,
+        mined: Annotated[
+            float,
+            Within("[0, inf)"),
+            "least share of retained and of the words moved most; 0: none",
+        ] = 0.4,
+        words: Annotated[int, Within("[1, inf)"), "how many of these words"] = 64,
+        damage: Annotated[
+            float, Within("(0, inf)"), "what each of these may move, as a share of what targets do"
+        ] = 0.12,
+        hold: Annotated[
+            float, Within("(0, inf)"), "largest weight of each of these, R being 1"
+        ] = 0.3,
         cap: Annotated[float, Within("(0, inf)"), "largest weight of a target, R being 1"] = 10.0,
     ) -> None:
         if not vocabulary + lexicon > 0:
@@ -81,7 +95,7 @@ class Balanced(Method):
         self.taus = {"v": tau_v, "k": tau_k}
         self.positions, self.ridge, self.cap = positions, ridge, cap
         self.shares = {"vocabulary": vocabulary, "lexicon": lexicon, "mined": mined}
-        self.count = words
+        self.count, self.damage, self.hold = words, damage, hold
 
     def solve(
         self,
@@ -100,17 +114,19 @@ class Balanced(Method):
         goals = {target: self._goal(words, request, target) for target in request.targets}
         stays = Stays(words, request, self.shares, self.count)
 
-        def solved(rest: Tensor) -> dict[str, Weighed]:
+        rest = stays.told()
+
+        def solved(held: Held | None = None) -> dict[str, Weighed]:
             return {
-                role: self._weighed(goals, taus, rest, metrics[role])
+                role: self._weighed(goals, taus, rest, metrics[role], held)
                 for role, taus in asked.items()
                 if taus
             }
 
-        found = solved(stays.told())
+        found = solved()
         if self.shares["mined"]:
             maps = {role: (each.map, metrics[role]) for role, each in found.items()}
-            found = solved(stays.told(stays.most_moved(maps)))
+            found = solved(self._held(stays, stays.most_moved(maps)))
         edits = {
             name: Dense((weight.double().cpu() @ each.map).float().numpy())
             for role, each in found.items()
@@ -134,21 +150,29 @@ class Balanced(Method):
         ]
         return Goal.of(*aligned(words.encoder, target.concept, pairs, positions=self.positions))
 
+    def _held(self, stays: Stays, mined: Sequence[str]) -> Held:
+        moments = stays.held(mined)
+        least = stays.share("mined") / max(1, len(moments))
+        return Held(moments, allowed=self.damage, least=least, most=max(least, self.hold))
+
     def _weighed(
         self,
         goals: Mapping[Target, Goal],
         taus: Mapping[Target, float],
         rest: Tensor,
         gain: Tensor,
+        held: Held | None,
     ) -> Weighed:
         dim = len(rest)
-        ridge = self.ridge * rest.trace() / dim * torch.eye(dim, dtype=torch.float64)
+        energy = rest.trace() + (held.moment(held.start).trace() if held else 0)
+        ridge = self.ridge * energy / dim * torch.eye(dim, dtype=torch.float64)
         return weighed(
             [goals[target] for target in taus],
             rest + ridge,
             gain,
             residual=torch.tensor(list(taus.values()), dtype=torch.float64),
             cap=self.cap,
+            held=held,
         )
 
 

@@ -1,4 +1,4 @@
-"""What an erasure leaves alone, as one second moment: R of `balanced`."""
+"""What an erasure leaves alone: R of `balanced`, and the words that it holds one by one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ckptedit.concepts.names import distinct
+from ckptedit.concepts.names import distinct, normal
 from ckptedit.concepts.neighbors import SYNONYM, concept_embeddings, readable, without
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.templates import KINDS, OTHER, TRAIN_FRAMES, prompts_for
@@ -19,7 +19,8 @@ from ckptedit.text.clip import ClipEncoder
 
 CANDIDATES = 4000  # words among which those moved most are looked for, the most frequent
 SPARE = 8  # of them, for each target, in case they name it
-ALONE, ACCOMPANIED = 2, 2  # sentences of a word that is moved, and of a concept that is retained
+ALONE, ACCOMPANIED = 2, 2  # sentences of a concept in R
+HELD = 6  # with company, of a concept or word that is held: fewer say too little of others
 
 Map = tuple[Tensor, Tensor]  # D, and the metric Σ Wᵀ W of the weights that it is for
 
@@ -28,7 +29,7 @@ Map = tuple[Tensor, Tensor]  # D, and the metric Σ Wᵀ W of the weights that i
 class Stays:
     """The moments of what stays, each a mean over all tokens of its prompts.
 
-    shares: of "vocabulary", "lexicon" and "mined" in R, whatever their sum
+    shares: of "vocabulary" and "lexicon" in R, and of "mined" beside it, whatever their sum
     count:  of words to mine
     """
 
@@ -37,15 +38,27 @@ class Stays:
     shares: Mapping[str, float]
     count: int
 
-    def told(self, mined: Sequence[str] = ()) -> Tensor:
-        """R [d, d] float64: a weighted mean of the moments. mined: words that are to stay, too"""
-        parts = {"vocabulary": self._vocabulary(), "lexicon": self._lexicon()}
-        if mined:
-            kinds = self._kinds
-            of_each = [(name, kinds[i % len(kinds)]) for i, name in enumerate(mined)]
-            parts["mined"] = self._sentences(of_each)
-        whole = sum(self.shares[name] for name in parts)
-        return torch.stack([self.shares[n] / whole * part for n, part in parts.items()]).sum(0)
+    def told(self) -> Tensor:
+        """R [d, d] float64: a weighted sum of the moments, the mined words' share left out."""
+        vocabulary, lexicon = (self.share(name) for name in ("vocabulary", "lexicon"))
+        return vocabulary * self._vocabulary() + lexicon * self._lexicon()
+
+    def share(self, name: str) -> float:
+        return self.shares[name] / sum(self.shares.values())
+
+    def held(self, mined: Sequence[str]) -> Tensor:
+        """[m, d, d] float32: the moment of each retained concept and mined word in sentences."""
+        kinds, retained = self._kinds, self.request.retain
+        named = [(name, kind) for kind in kinds for name in retained[kind]]
+        out = {normal(name) for name, _ in named}
+        words = [word for word in mined if normal(word) not in out]
+        named += [(word, kinds[i % len(kinds)]) for i, word in enumerate(words)]
+        moments = [
+            self._sentences([each], first=i, accompanied=HELD).float()
+            for i, each in enumerate(named)
+        ]
+        width = self.words.encoder.width
+        return torch.stack(moments) if moments else torch.zeros(0, width, width)
 
     def most_moved(self, maps: Mapping[str, Map]) -> list[str]:
         """The words whose last and end tokens the maps move most, against their own length."""
@@ -98,13 +111,18 @@ class Stays:
         kept = self._sentences([(n, kind) for kind in KINDS for n in distinct(named[kind])])
         return (crowd + kept) / 2 if crowd.any() else kept
 
-    def _sentences(self, concepts: Sequence[tuple[str, str]]) -> Tensor:
-        """The moment of a few sentences about each concept, given with its kind."""
+    def _sentences(
+        self, concepts: Sequence[tuple[str, str]], *, first: int = 0, accompanied: int = ACCOMPANIED
+    ) -> Tensor:
+        """The moment of a few sentences about each concept, given with its kind.
+
+        first: number of the first concept, by which company is chosen; accompanied: with company
+        """
         prompts: list[str] = []
-        for i, (name, kind) in enumerate(concepts):
+        for i, (name, kind) in enumerate(concepts, first):
             prompts += prompts_for(name, kind)[:ALONE]
             company = self.request.companions[OTHER[kind]]
-            for step in range(i * ACCOMPANIED, (i + 1) * ACCOMPANIED if company else 0):
+            for step in range(i * accompanied, (i + 1) * accompanied if company else 0):
                 frame = TRAIN_FRAMES[step % len(TRAIN_FRAMES)]
                 word = company[step % len(company)]
                 prompts += prompts_for(name, kind, [word], frames=[frame])
