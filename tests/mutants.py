@@ -77,8 +77,8 @@ MUTANTS = (
     Mutant(
         "what cannot be held keeps the targets from being erased",
         "erasure/closed_forms/weighing.py",
-        ".clamp(self.least, self.most)",
-        ".clamp(self.least)",
+        "torch.minimum(firmer, self.most)",
+        "firmer",
         BALANCED,
     ),
     Mutant(

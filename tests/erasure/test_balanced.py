@@ -110,7 +110,7 @@ def near_the_goals() -> Held:
     """Moments of embeddings like those of the goals, which D cannot but move."""
     words = [rows(seed)[0] for seed in (3, 4, 5)]
     moments = torch.stack([each.T @ each / len(each) for each in words]).float()
-    return Held(moments, allowed=0.03, least=1e-3, most=1e3)
+    return Held(moments, allowed=0.03, least=1e-3, most=torch.full((3,), 1e3))
 
 
 def test_what_is_held_moves_as_far_as_it_may_and_the_goals_still_as_far_as_they_shall():
@@ -131,7 +131,7 @@ def test_what_is_held_moves_as_far_as_it_may_and_the_goals_still_as_far_as_they_
 def test_what_cannot_be_held_is_given_up_and_not_the_goals():
     (stays, gain), pair = moments(), rows(1)
     same = pair[0].T @ pair[0] / len(pair[0])
-    held = Held(same[None].float(), allowed=1e-3, least=1e-3, most=0.2)
+    held = Held(same[None].float(), allowed=1e-3, least=1e-3, most=torch.tensor([0.2]))
     taus = torch.full((1,), 0.3, dtype=torch.float64)
     found = weighed([Goal.of(*pair)], stays, gain, residual=taus, cap=1e4, held=held)
     assert found.held.tolist() == [pytest.approx(0.2)]
@@ -140,8 +140,9 @@ def test_what_cannot_be_held_is_given_up_and_not_the_goals():
 
 def test_a_concept_that_is_retained_is_held_once_and_a_smaller_damage_moves_it_less(encoder):
     stays = Stays(Words(encoder, LEXICON), REQUEST, {"mined": 1.0}, 8)
-    assert len(stays.held(["Monet", "dog"])) == 2  # monet is retained
-    monet = stays.held([])[0]
+    moments, retained = stays.held(["Monet", "dog"])
+    assert len(moments) == 2 and retained == 1  # monet
+    monet = moments[0]
 
     def moved(damage: float) -> float:
         found = solved(encoder, damage=damage, hold=1e3, words=1)

@@ -17,7 +17,8 @@ measured on mini (docs/erasing.md); it departs from UCE in
 - the weights v_i: there constants; here each is raised until the residual of its target,
   E ‖W (D e - (e' - e))‖² / E ‖W (e' - e)‖², is `tau`;
 - the weights u_j, which UCE has not: each is raised from its share of `mined` until
-  E ‖W D e‖² is `damage` of the targets' mean E ‖W (e' - e)‖², or until it is `hold`;
+  E ‖W D e‖² is `damage` of the targets' mean E ‖W (e' - e)‖², or until it is `hold`, of a
+  retained concept ten times that;
 - R, there the Gram matrix of names to preserve;
 - what is solved: keys and values apart, since a style is in the values, an object in both.
 """
@@ -44,6 +45,7 @@ from ckptedit.params import Within
 from ckptedit.subspaces.paired import aligned
 from ckptedit.subspaces.words import Words
 
+FIRM = 10  # times as much as a mined word may weigh, of what the request retains
 FRAMES = 2  # that a target comes in with each of its companions
 # As measured on mini: a style is in the values alone. An object is drawn again above these, and
 # takes its neighbours along far below them.
@@ -86,7 +88,9 @@ class Balanced(Method):
             float, Within("(0, inf)"), "what each of these may move, as a share of what targets do"
         ] = 0.12,
         hold: Annotated[
-            float, Within("(0, inf)"), "largest weight of each of these, R being 1"
+            float,
+            Within("(0, inf)"),
+            "largest weight of such a word, R being 1; of what is retained, ten times that",
         ] = 0.3,
         cap: Annotated[float, Within("(0, inf)"), "largest weight of a target, R being 1"] = 10.0,
     ) -> None:
@@ -151,9 +155,11 @@ class Balanced(Method):
         return Goal.of(*aligned(words.encoder, target.concept, pairs, positions=self.positions))
 
     def _held(self, stays: Stays, mined: Sequence[str]) -> Held:
-        moments = stays.held(mined)
+        moments, retained = stays.held(mined)
         least = stays.share("mined") / max(1, len(moments))
-        return Held(moments, allowed=self.damage, least=least, most=max(least, self.hold))
+        most = torch.full((len(moments),), self.hold, dtype=torch.float64)
+        most[:retained] *= FIRM
+        return Held(moments, allowed=self.damage, least=least, most=most.clamp(min=least))
 
     def _weighed(
         self,

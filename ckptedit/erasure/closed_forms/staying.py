@@ -46,19 +46,22 @@ class Stays:
     def share(self, name: str) -> float:
         return self.shares[name] / sum(self.shares.values())
 
-    def held(self, mined: Sequence[str]) -> Tensor:
-        """[m, d, d] float32: the moment of each retained concept and mined word in sentences."""
+    def held(self, mined: Sequence[str]) -> tuple[Tensor, int]:
+        """[m, d, d] float32: the moment of each retained concept, then of each mined word, in
+        sentences; and how many of these are retained."""
         kinds, retained = self._kinds, self.request.retain
         named = [(name, kind) for kind in kinds for name in retained[kind]]
         out = {normal(name) for name, _ in named}
         words = [word for word in mined if normal(word) not in out]
+        firm = len(named)
         named += [(word, kinds[i % len(kinds)]) for i, word in enumerate(words)]
         moments = [
             self._sentences([each], first=i, accompanied=HELD).float()
             for i, each in enumerate(named)
         ]
         width = self.words.encoder.width
-        return torch.stack(moments) if moments else torch.zeros(0, width, width)
+        stacked = torch.stack(moments) if moments else torch.zeros(0, width, width)
+        return stacked, firm
 
     def most_moved(self, maps: Mapping[str, Map]) -> list[str]:
         """The words whose last and end tokens the maps move most, against their own length."""

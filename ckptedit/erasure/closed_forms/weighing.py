@@ -48,13 +48,13 @@ class Held:
 
     moments: E[e eᵀ] of each, [m, d, d] float32: there are many
     allowed: how far each may move, E ‖W D e‖², as a share of how far goals do, the mean E ‖W s‖²
-    least, most: bounds of each weight u; at `most` one is given up, and moves further
+    least, most: bounds of each weight u, most [m] float64; there one is given up, and moves further
     """
 
     moments: Tensor
     allowed: float
     least: float
-    most: float
+    most: Tensor
 
     @property
     def start(self) -> Tensor:
@@ -70,7 +70,8 @@ class Held:
         return (self.moments.flatten(1) @ felt.float().flatten()).double() / (self.allowed * far)
 
     def pushed(self, weights: Tensor, moved: Tensor) -> Tensor:
-        return (weights * moved.clamp(SLACKER, FIRMER)).clamp(self.least, self.most)
+        firmer = (weights * moved.clamp(SLACKER, FIRMER)).clamp(min=self.least)
+        return torch.minimum(firmer, self.most)
 
     def kept(self, weights: Tensor, moved: Tensor) -> bool:
         """Whether each moves as far as it may, or a bound of its weight stands in the way."""
@@ -113,8 +114,8 @@ def weighed(
     whole = torch.stack([(goal.shift * metric).sum() for goal in goals])  # [n]
     whole = whole.clamp(min=torch.finfo(whole.dtype).tiny)
     weights = torch.full_like(whole, 1 / 30)
-    nothing = stays.new_zeros(0, len(stays), len(stays)).float()
-    held = held or Held(nothing, allowed=1, least=0, most=0)
+    nothing = torch.zeros(0, len(stays), len(stays))
+    held = held or Held(nothing, allowed=1, least=0, most=torch.zeros(0))
     holding = held.start  # [m]
     for step in range(ROUNDS):
         system = stays + (weights @ now).view_as(stays) + held.moment(holding)
