@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from ckptedit.audits import PROBES, QUICK
 from ckptedit.audits.probe import Bound, Finding, Probe
 from ckptedit.audits.subject import Subject
-from ckptedit.errors import BadParam
+from ckptedit.errors import BadCheckpoint, BadParam
 from ckptedit.evaluation.world import world_for
 from ckptedit.families.runnable import require_runnable
 from ckptedit.files import Checkpoint
@@ -80,10 +80,21 @@ def answers(
     return found
 
 
-def running(probe: Probe, *checkpoints: Checkpoint) -> Probe:
-    """The probe, if by their headers the checkpoints run where it needs that; else BadParam."""
+def running(probe: Probe, *checkpoints: Checkpoint, elsewhere: bool = False) -> Probe:
+    """The probe, if by their headers the checkpoints run where it needs that; else BadParam.
+
+    elsewhere: whether prompts are not read by the checkpoints themselves
+    """
     for checkpoint in checkpoints if probe.runs else ():
-        require_runnable(checkpoint)
+        try:
+            require_runnable(checkpoint)
+        except BadCheckpoint as error:
+            raise BadParam(str(error)) from error
+    if probe.runs and elsewhere:
+        raise BadParam(
+            "it runs the model, which reads text by its own encoder; leave out --text-encoder and "
+            "--embeddings"
+        )
     if probe.judged:
         world_for(checkpoints[0])
     return probe

@@ -33,6 +33,8 @@ from ckptedit.files import Checkpoint, require_weights
 from ckptedit.params import require_seed
 from ckptedit.progress import Track, silent
 from ckptedit.text.load import load_text_encoder
+from ckptedit.text.outside import read_elsewhere
+from ckptedit.text.table import PromptTable
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def audit(
     device: str = "auto",
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
+    embeddings: str | Path | Checkpoint | PromptTable | None = None,
+    text_encoder: str | Path | None = None,
     track: Track = silent,
 ) -> Audit:
     """Asks probes whether a concept is gone from an edited checkpoint.
@@ -110,6 +114,7 @@ def audit(
     params:     probe -> its own keyword arguments
     seed:       of what the probes draw, in 0..2^63-1
     tokenizer, clip_skip: as in `open_model`
+    embeddings, text_encoder: as in `erase`, for probes that do not run the model
     Raises BadParam before anything is read if it can be known.
     """
     require_seed(seed)
@@ -119,14 +124,17 @@ def audit(
     left_out: dict[str, str] = {}
     needed = [*given, *(bounds()[name][0] for name in held)] if deep else chosen
     answered = partial(answers, needed=needed, left_out=left_out)
+    elsewhere = {"embeddings": embeddings, "folder": text_encoder}
+    outside = any(each is not None for each in elsewhere.values())
     with original_and_edited(original, checkpoint) as (before, after):
         require_weights(before, after)
-        asked = answered({n: partial(running, each, before, after) for n, each in asked.items()})
+        can = partial(running, elsewhere=outside)
+        asked = answered({n: partial(can, each, before, after) for n, each in asked.items()})
         gone = named(concept, after)
         require_original(gone, before, after)
         about = about_pair(
             before, after, gone, kind, anchor, aliases=one_or_more(aliases), device=device,
-            seed=seed, tokenizer=tokenizer, clip_skip=clip_skip, track=track,
+            seed=seed, tokenizer=tokenizer, clip_skip=clip_skip, elsewhere=elsewhere, track=track,
         )  # fmt: skip
         asked = answered({name: partial(judging, each, about) for name, each in asked.items()})
         with threads_for(about) if any_runs(asked) else nullcontext():
@@ -151,11 +159,15 @@ def about_pair(
     tokenizer: str | Path | Vocabulary | None,
     clip_skip: int | None,
     track: Track,
+    elsewhere: Mapping[str, Any] | None = None,
 ) -> Subject:
-    """What every probe is given. Arguments and errors as of `audit`."""
+    """What every probe is given. Arguments and errors as of `audit`; elsewhere: keywords of
+    `read_elsewhere`"""
     family = detect(before)
-    encoder = load_text_encoder(before, family, tokenizer=tokenizer, clip_skip=clip_skip)
     lexicon = lexicon_of(family)
+    encoder = read_elsewhere(
+        before, family, list(lexicon), device=device, **(elsewhere or {})
+    ) or load_text_encoder(before, family, tokenizer=tokenizer, clip_skip=clip_skip)
     target = target_of(concept, kind, anchor, after, encoder, lexicon, family)
     others = tuple(name for name in distinct(aliases) if name != target.concept)
     for name in others:

@@ -39,6 +39,7 @@ from ckptedit.params import Within
 from ckptedit.progress import Track
 from ckptedit.subspaces.paired import aligned
 from ckptedit.text.encoder import TextEncoder
+from ckptedit.text.table import PromptTable
 
 
 @dataclass(frozen=True)
@@ -155,12 +156,20 @@ def spelled(encoder: TextEncoder, asked: Sequence[Variant]) -> tuple[list[Varian
         if pairs and others:
             found.append(replace(variant, pairs=pairs, others=others))
         else:
-            tokens = len(encoder.tokens(variant.pairs[0].prompt))
-            unread.append(
-                f"{variant.name!r} ({variant.way}): its sentences have {tokens} tokens and more, "
-                f"or run its name into others; the encoder takes {encoder.max_length - 2}"
-            )
+            unread.append(f"{variant.name!r} ({variant.way}): {_why(encoder, variant)}")
     return found, unread
+
+
+def _why(encoder: TextEncoder, variant: Variant) -> str:
+    """Why none of its sentences can be asked."""
+    prompt = variant.pairs[0].prompt
+    if isinstance(encoder, PromptTable):
+        return f"its sentences have no embeddings, such as {prompt!r}, or run its name into others"
+    tokens = len(encoder.tokens(prompt))
+    return (
+        f"its sentences have {tokens} tokens and more, or run its name into others; the encoder "
+        f"takes {encoder.max_length - 2}"
+    )
 
 
 def _fits(encoder: TextEncoder, pair: Pair) -> bool:

@@ -24,10 +24,11 @@ from ckptedit.evaluation.suite import World
 from ckptedit.evaluation.world import world_for
 from ckptedit.families import Family
 from ckptedit.families.kv import kv_role
-from ckptedit.files import Checkpoint
+from ckptedit.files import Checkpoint, escape
 from ckptedit.progress import Track, silent
-from ckptedit.text.clip import ClipEncoder
+from ckptedit.text.encoder import TextEncoder
 from ckptedit.text.load import load_text_encoder
+from ckptedit.text.table import PromptTable
 
 COMPANIONS = 4  # concepts of the other kind that the target is named beside
 OTHERS = 8  # of its own, which stand for what any other name would say
@@ -80,15 +81,17 @@ class Subject:
     family: Family
     lexicon: Lexicon
     comparison: Comparison
-    encoder: ClipEncoder
-    edited: ClipEncoder
+    encoder: TextEncoder
+    edited: TextEncoder
     clip_skip: int | None = None
     device: str = "auto"
     seed: int = 0
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How text is read, as `load_text_encoder` takes it."""
+        """How text is read, as `known_words` takes it."""
+        if isinstance(self.encoder, PromptTable):
+            return {"encoder": self.encoder}
         return {"tokenizer": self.encoder.vocabulary, "clip_skip": self.clip_skip}
 
     @cached_property
@@ -178,7 +181,7 @@ def subject(
     original: Checkpoint,
     family: Family,
     *,
-    encoder: ClipEncoder,
+    encoder: TextEncoder,
     lexicon: Lexicon,
     aliases: tuple[str, ...] = (),
     clip_skip: int | None = None,
@@ -189,7 +192,9 @@ def subject(
     """Compares the two, and loads the edited text encoder if there is one."""
     comparison = compare(original, checkpoint, track=track)
     edited = encoder
-    if any(tensor.component == "text" for tensor in comparison.changed):
+    if isinstance(encoder, PromptTable):
+        _require_same_text(comparison, family)
+    elif any(tensor.component == "text" for tensor in comparison.changed):
         edited = load_text_encoder(
             checkpoint, family, tokenizer=encoder.vocabulary, clip_skip=clip_skip
         )
@@ -197,6 +202,17 @@ def subject(
         target, aliases, original, checkpoint, family, lexicon, comparison, encoder, edited,
         clip_skip, device, seed,
     )  # fmt: skip
+
+
+def _require_same_text(comparison: Comparison, family: Family) -> None:
+    """Raises BadParam if what reads the text was edited, which an encoder from elsewhere is not."""
+    ours = family.outside.adapter if family.outside else ()
+    for tensor in comparison.changed:
+        if tensor.component in ("text", "text2") or (ours and tensor.name.startswith(ours)):
+            raise BadParam(
+                f"the edit changed {escape(tensor.name)}, which reads the text; prompts that are "
+                f"read elsewhere do not show that"
+            )
 
 
 def _spread(names: list[str], count: int) -> list[str]:

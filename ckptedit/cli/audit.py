@@ -13,7 +13,10 @@ from ckptedit.cli.options import (
     Ckpt,
     ClipSkip,
     Device,
+    Embeddings,
+    EncoderFolder,
     Json,
+    ListPrompts,
     Param,
     Quiet,
     Seed,
@@ -21,9 +24,9 @@ from ckptedit.cli.options import (
     Tokenizer,
     one_of,
 )
-from ckptedit.cli.output import as_json, print_tables
+from ckptedit.cli.output import as_json, print_and_end, print_tables
 from ckptedit.cli.progress import LOADING, progress
-from ckptedit.cli.words import as_fact, words_of
+from ckptedit.cli.words import as_fact, require_alone, require_own_words, words_of
 from ckptedit.errors import BadParam, LimitExceeded
 from ckptedit.params import assignments
 
@@ -92,6 +95,9 @@ def audit(
     tokenizer: Tokenizer = None,
     clip_skip: ClipSkip = None,
     allow_download: AllowDownload = False,
+    text_encoder: EncoderFolder = None,
+    embeddings: Embeddings = None,
+    list_prompts: ListPrompts = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -112,16 +118,30 @@ def audit(
     }  # fmt: skip
     limits = {name: value for name, value in held.items() if value is not None}
     params = of_probes(param or ())
+    require_alone(list_prompts, json=json)
+    require_own_words(
+        text_encoder, embeddings, clip_skip=clip_skip, tokenizer=tokenizer,
+        allow_download=allow_download,
+    )  # fmt: skip
     with original_and_edited(original, ckpt) as (before, after), progress(quiet) as track:
-        words = words_of(before, tokenizer, download=allow_download, quiet=quiet)
+        words = None
+        if embeddings is None and text_encoder is None and not list_prompts:
+            words = words_of(before, tokenizer, download=allow_download, quiet=quiet)
         track.begin(LOADING)
         from ckptedit.audits.audit import audit as run
+        from ckptedit.audits.needed import prompts_needed
         from ckptedit.concepts.lists import listed
 
+        how: dict[str, Any] = {
+            "original": before, "probes": probe or (), "deep": deep, "aliases": listed(alias),
+            "kind": kind, "anchor": anchor or "", "limits": limits, "params": params,
+            "seed": seed or 0, "embeddings": embeddings,
+        }  # fmt: skip
+        if list_prompts:
+            print_and_end(prompts_needed(after, concept, **how), track)
         found = run(
-            after, concept, original=before, probes=probe or (), deep=deep, aliases=listed(alias),
-            kind=kind, anchor=anchor or "", limits=limits, params=params, seed=seed or 0,
-            device=device, tokenizer=words, clip_skip=clip_skip, track=track,
+            after, concept, device=device, tokenizer=words, clip_skip=clip_skip,
+            text_encoder=text_encoder, track=track, **how,
         )  # fmt: skip
     if json:
         typer.echo(as_json(found.as_dict() | {"tokenizer": as_fact(words)}))

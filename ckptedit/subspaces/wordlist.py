@@ -65,7 +65,7 @@ def word_embeddings(encoder: TextEncoder, names: Sequence[str], *, track: Track 
 
 
 def _last_two(encoder: TextEncoder, ids: Tensor, lengths: Tensor) -> Tensor:
-    places = torch.stack([lengths - 2, lengths - 1], dim=1)  # [n, 2]
+    places = torch.stack([lengths - 2, lengths - 1], dim=1).clamp(min=0)  # [n, 2]
     hidden = encoder.encode_ids(ids, batch=BATCH)
     return hidden[torch.arange(len(ids), device=hidden.device)[:, None], places].cpu()
 
@@ -76,16 +76,28 @@ def known_words(
     *,
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
+    encoder: TextEncoder | None = None,
     track: Track = silent,
 ) -> tuple[list[str], NDArray[np.float32]]:
     """All that a checkpoint's text encoder has a word for: the lexicon's concepts, and the whole
     words of the vocabulary that are none of them.
 
+    encoder: instead of the checkpoint's own; one without a vocabulary has the lexicon's alone
     returns: the names, and their `word_embeddings` [n, 2, d]
+    Raises BadParam if it can read none.
     """
-    encoder = load_text_encoder(checkpoint, family, tokenizer=tokenizer, clip_skip=clip_skip)
-    words = whole_words(encoder)
+    encoder = encoder or load_text_encoder(
+        checkpoint, family, tokenizer=tokenizer, clip_skip=clip_skip
+    )
     concepts = distinct(readable(encoder, lexicon_of(family)))
+    if not isinstance(encoder, ClipEncoder):
+        if not concepts:
+            raise BadParam(
+                f"no concept of the lexicon is read here, as {NEUTRAL_FRAME.format('Cat')!r} would "
+                f"be; --list-prompts prints all"
+            )
+        return concepts, word_embeddings(encoder, concepts, track=track).numpy()
+    words = whole_words(encoder)
     kept = set(distinct([*concepts, *words])[len(concepts) :])
     rows = torch.cat(
         [
