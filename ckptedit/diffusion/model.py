@@ -11,10 +11,11 @@ from torch.nn import Module
 
 from ckptedit.diffusion.denoiser import Denoiser
 from ckptedit.diffusion.device import SMALL, resolve_device, resolve_precision, trainable
-from ckptedit.diffusion.fitting import WAITING, Plan, Sizes, fit, free_memory, whole_memory
+from ckptedit.diffusion.fitting import Plan, fit, free_memory, whole_memory
 from ckptedit.diffusion.footprint import Footprint, footprint
 from ckptedit.diffusion.narrow import hold_narrow
 from ckptedit.diffusion.schedule import Schedule
+from ckptedit.diffusion.sizes import sizes_of
 from ckptedit.errors import BadParam, Busy
 from ckptedit.families import Family, detect
 from ckptedit.families.kv import kv_role
@@ -113,13 +114,7 @@ class Model:
         """
         if budget is None and self.parameters < SMALL:
             return
-        width = 2 if self.half or self.narrow else 4
-        whole = sum(info.numel for _, info in self.checkpoint.items())
-        aside = 4 * (whole - self.parameters)
-        frozen = width * (self.parameters - trained)
-        if self.device.type == "cpu":  # where all of it stays
-            frozen, aside = frozen + aside + WAITING * trained, -WAITING * trained
-        sizes = Sizes(frozen, trained, aside, self.footprint)
+        sizes = sizes_of(self, trained)
         if budget is not None:
             self.plan = fit(sizes, batch, budget)
             return
@@ -133,6 +128,16 @@ class Model:
             raise Busy(
                 f"{error}; it would fit, if others did not hold memory at the moment"
             ) from None
+
+    @property
+    def read_elsewhere(self) -> bool:
+        """Whether prompts are read by another encoder than the checkpoint's."""
+        return self._text is not None
+
+    @property
+    def streamed(self) -> bool | None:
+        """Whether text encoders are read layer by layer; None: large ones are."""
+        return None if self.device.type == "cpu" else False
 
     def rest(self) -> None:
         """Moves text encoders and VAE off a GPU, if there is a plan that says so; they go on where
@@ -177,7 +182,7 @@ class Model:
             self.family,
             tokenizer=self._tokenizer,
             clip_skip=self.clip_skip,
-            streamed=None if self.device.type == "cpu" else False,
+            streamed=self.streamed,
         )
         return encoder.to(self.device)
 

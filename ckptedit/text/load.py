@@ -8,8 +8,8 @@ from torch.nn import Module
 from ckptedit.errors import BadCheckpoint
 from ckptedit.families import Family
 from ckptedit.families.family import Reader
-from ckptedit.families.load import unfilled
-from ckptedit.families.streaming import stream
+from ckptedit.families.load import Stored, unfilled
+from ckptedit.families.streaming import held, stream
 from ckptedit.families.vocabulary import Vocabulary, find_vocabulary
 from ckptedit.files import Checkpoint
 from ckptedit.text.clip import LARGE, ClipEncoder, numbers
@@ -44,13 +44,17 @@ def load_text_encoder(
     return encoder
 
 
-def _tower(
-    checkpoint: Checkpoint,
-    family: Family,
-    reader: Reader,
-    skip: int | None,
-    streamed: bool | None,
-) -> Tower:
+def held_bytes(checkpoint: Checkpoint, family: Family, *, streamed: bool | None = None) -> int:
+    """Bytes that `load_text_encoder` takes with the same arguments, by the header alone."""
+    total = 0
+    for reader in family.readers:
+        module, stored = _unfilled(checkpoint, family, reader)
+        large = numbers(module) >= LARGE if streamed is None else streamed
+        total += held(module, stored, LAYERS) if large else 4 * numbers(module)
+    return total
+
+
+def _unfilled(checkpoint: Checkpoint, family: Family, reader: Reader) -> tuple[Module, Stored]:
     def build(config: dict[str, Any]) -> Module:
         from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -58,7 +62,17 @@ def _tower(
         module: Module = kind(CLIPTextConfig(**config))
         return module
 
-    module, stored = unfilled(checkpoint, family, reader.component, build=build)
+    return unfilled(checkpoint, family, reader.component, build=build)
+
+
+def _tower(
+    checkpoint: Checkpoint,
+    family: Family,
+    reader: Reader,
+    skip: int | None,
+    streamed: bool | None,
+) -> Tower:
+    module, stored = _unfilled(checkpoint, family, reader)
     if streamed is None:
         streamed = numbers(module) >= LARGE
     if not streamed:

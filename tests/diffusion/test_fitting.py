@@ -19,6 +19,8 @@ from ckptedit.diffusion.moments import Moments
 from ckptedit.erasure.trained import predict
 from ckptedit.errors import BadParam, Busy
 from ckptedit.families import kv_role
+from ckptedit.files import Checkpoint
+from ckptedit.text.load import held_bytes, load_text_encoder
 
 GB = 10**9
 EACH = Footprint(held=2 * GB, thin=GB // 2, block=GB // 4)
@@ -124,11 +126,30 @@ def test_a_plan_is_made_of_the_files_sizes(smalls: Callable[..., Small]) -> None
     model.cut_to_fit(1000, 3)
     assert model.plan is None  # it is small
     model.cut_to_fit(1000, 3, 10 * GB)
-    unet = sum(weight.numel() for weight in made.modules["unet"].parameters())
-    rest = sum(info.numel for _, info in model.checkpoint.items()) - unet
+    count = {
+        name: sum(weight.numel() for weight in module.parameters())
+        for name, module in made.modules.items()
+    }
+    unet = count.pop("unet")
+    rest = sum(count.values())
     assert model.parameters == unet and model.plan is not None
     fixed = 2 * (unet - 1000) + 4 * rest + 31 * 1000 + GB // 2  # nothing leaves a processor
     assert model.plan == Plan(3, False, False, fixed + 3 * model.footprint.held)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_text_encoders_are_counted_as_they_are_held(smalls, monkeypatch, elsewhere: bool) -> None:
+    made = smalls("sdxl")
+    words = load_text_encoder(Checkpoint(made.file), made.family, tokenizer=made.words)
+    peaks = []
+    for large in (10**9, 1):
+        monkeypatch.setattr("ckptedit.text.load.LARGE", large)
+        text = words if elsewhere else None
+        model = open_model(made.file, family=made.family, text=text, runs=False)
+        model.cut_to_fit(1000, 1, 10 * GB)
+        assert model.plan is not None
+        peaks.append(model.plan.peak - held_bytes(model.checkpoint, made.family))
+    assert (peaks[0] == peaks[1]) is not elsewhere
 
 
 @pytest.mark.parametrize(("whole", "error"), [(GB, Busy), (2000, BadParam)])

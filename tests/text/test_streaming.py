@@ -14,6 +14,7 @@ from ckptedit.families import FAMILIES
 from ckptedit.files import Checkpoint
 from ckptedit.subspaces.project import project
 from ckptedit.text import TextEncoder, load_text_encoder
+from ckptedit.text.load import held_bytes
 
 PROMPTS = ["a cat in van gogh style", "a dog", ""]
 
@@ -58,6 +59,20 @@ def test_what_is_read_is_the_same_to_the_bit(model: Small, path: Path) -> None:
     assert torch.equal(streamed.gathered(ours.ids), whole.gathered(ours.ids))
     assert streamed.digest() == whole.digest()
     assert streamed.to("cpu").device.type == "cpu"
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_what_is_counted_is_what_is_held(model: Small, path: Path, streamed: bool) -> None:
+    encoder = loaded(model, path, streamed=streamed)
+    encoder.encode(PROMPTS)
+    found: dict[int, int] = {}
+    for tower in encoder.towers:
+        places = [weight.untyped_storage() for weight in tower.transformer.parameters()]
+        found |= {place.data_ptr(): place.nbytes() for place in places}
+        for hook in tower.layers[0]._forward_pre_hooks.values():
+            found[id(hook)] = hook.args[0]._room.nbytes  # what layers are read into
+    counted = held_bytes(Checkpoint(path), model.family, streamed=streamed)
+    assert counted == sum(found.values())
 
 
 def test_large_ones_are_streamed_and_small_ones_held(
