@@ -39,6 +39,8 @@ TITLES = {
 }
 SHARES = ("ua", "ra_i_shown", "ra_i_unseen", "ra_c")  # the curves of the first chart
 NO_BASE = "The checkpoint before the edits was not at hand (--against), so nothing was compared."
+NO_PICTURES = "No pictures were drawn (--no-pictures)."
+GONE = "The newest checkpoint is gone: this page is of the run's records, not of its weights."
 NO_RESULT = "No request was met, so there is nothing to compare."
 
 
@@ -99,7 +101,7 @@ def _body(content: Content) -> dict[str, Any]:
     ledger = tables.ledger(story)
     return {
         "groups": _groups(content),
-        "no_pictures": NO_RESULT if not story.result else "No pictures were drawn (--no-pictures).",
+        "no_pictures": NO_PICTURES if story.newest or story.result else NO_RESULT,
         "blur": content.blur,
         "charts": charts,
         "figures": figures,
@@ -107,7 +109,7 @@ def _body(content: Content) -> dict[str, Any]:
         "map": heat_map(heat) if heat else None,
         "heat_rows": tables.heat_rows(heat) if heat else [],
         "heat_missing": any(line.output for line in story.lines if line.number not in story.files),
-        "no_heat": NO_BASE if story.result else NO_RESULT,
+        "no_heat": NO_BASE if story.files else GONE if story.gone else NO_RESULT,
         "runs": bool(story.lines),
         "requests": tables.requests(story, veil),
         "verified": tables.verified(story, veil),
@@ -119,7 +121,7 @@ def _body(content: Content) -> dict[str, Any]:
         "digests": _digests(story),
         "commands": "" if veil.hidden else "\n".join(commands),
         "repeating": _repeating(story),
-        "limits": LIMITS,
+        "limits": [*LIMITS, *([GONE] if story.gone else [])],
         "notes": content.notes,
     }
 
@@ -195,6 +197,8 @@ def _digests(story: Story) -> list[dict[str, str]]:
     rows = [("before", story.base_name, story.base_sha256)]
     if story.result:
         rows.append(("after", _result(story), story.result.data_sha256()))
+    elif story.newest:
+        rows.append(("after", _result(story), story.newest.sha256))
     found = [{"what": w, "name": escape(n), "digest": str(d or "")} for w, n, d in rows]
     made = story.settings.get("version")
     tool = f"run by {escape(made)}, page by {__version__}" if made else f"page by {__version__}"

@@ -10,7 +10,7 @@ from ckptedit.concepts.names import distinct
 from ckptedit.diffusion import open_model
 from ckptedit.errors import BadParam, CkptError
 from ckptedit.families.vocabulary import Vocabulary
-from ckptedit.files import Checkpoint, check_output
+from ckptedit.files import Checkpoint, check_output, escape
 from ckptedit.files.sinks import new_files
 from ckptedit.progress import Track, silent
 from ckptedit.reports.heat import heat_of
@@ -78,6 +78,11 @@ def report(
         check_output(output, inputs, force=force, report=True)
     notes: list[str] = []
     drawn: list[Strip] = []
+    if story.gone and pictures:
+        raise BadParam(
+            f"{story.name}/{escape(story.gone)}, the run's newest checkpoint, is gone: put it "
+            f"back, or leave the pictures out with --no-pictures"
+        )
     if pictures and story.result:
         how = {"device": device, "tokenizer": tokenizer, "clip_skip": clip_skip}
         asked = list(one_or_more(prompts)), list(one_or_more(concepts))
@@ -85,6 +90,11 @@ def report(
     elif prompts or concepts:
         raise BadParam("there is nothing to draw these prompts with; leave them out")
     heat = None
+    if story.gone:
+        notes.append(
+            f"{story.name}/{escape(story.gone)}, the newest checkpoint, is gone: what is told of "
+            f"it is from the run's records, and its weights were not looked at"
+        )
     if story.base and story.files:
         heat = heat_of(story.base, story.files, track=track)
     elif story.files:

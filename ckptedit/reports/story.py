@@ -35,8 +35,14 @@ class Story:
 
     @property
     def result(self) -> Checkpoint | None:
-        """The newest checkpoint."""
-        return self.files[max(self.files)] if self.files else None
+        """The newest checkpoint; None where it is gone, or there never was one."""
+        number = self.newest.number if self.newest else max(self.files, default=0)
+        return self.files.get(number)
+
+    @property
+    def gone(self) -> str:
+        """The newest checkpoint's name, where it is not in the folder any more; else ""."""
+        return str(self.newest.output) if self.newest and not self.result else ""
 
     @property
     def newest(self) -> Met | None:
@@ -54,8 +60,8 @@ class Story:
 
     @property
     def hidden(self) -> bool:
-        """Whether names must not be told: the ledger keeps them as salted hashes."""
-        return hides(self.ledger)
+        """Whether names must not be told: a ledger keeps them as salted hashes."""
+        return any(hides(each.ledger) for each in self.files.values())
 
     @property
     def erased(self) -> tuple[str, ...]:

@@ -201,6 +201,23 @@ def test_a_checkpoint_that_was_changed_since_is_refused(folder):
     refused(run("run --no-pictures"), "is not what request 3 wrote")
 
 
+@pytest.mark.parametrize("older", [True, False])
+def test_a_page_of_a_run_whose_newest_checkpoint_is_gone_says_so(folder, older):
+    digest = Checkpoint("run/003.safetensors").data_sha256()
+    for number in (3,) if older else (1, 2, 3):
+        Path(f"run/{number:03}.safetensors").unlink()
+    refused(run("run"), "run/003.safetensors, the run's newest checkpoint, is gone", "--no-pict")
+    done = run("run --no-pictures --json")
+    assert done.exit_code == 0 and "note: run/003.safetensors, the newest checkp" in done.stderr
+    assert any("is gone" in note for note in json.loads(done.stdout)["notes"])
+    text = Path("run.report.html").read_text()
+    limits = text[text.index('id="limits"') : text.index("</main>")]
+    assert "The newest checkpoint is gone" in limits
+    assert ('class="heat"' in text) is older and "There is no checkpoint to ask." in text
+    assert "No request was met" not in text and digest in text
+    assert "<h1>Cat and Neon are erased from base.safetensors.</h1>" in text
+
+
 def test_the_base_is_looked_for_and_never_mistaken(folder):
     Path("base.safetensors").rename("first.safetensors")
     Path("base.safetensors").symlink_to(folder / "run/001.safetensors")
