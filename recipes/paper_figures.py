@@ -132,6 +132,8 @@ def _damage(target: str) -> None:
             lines = [line for line in paper.lines_of(row, kind) if line["request"]]
             x, y = [line["drift"] ** 2 for line in lines], [base - line["ra_i"] for line in lines]
             look = {**_look(row), "ls": "", "marker": "o" if row in ROWS[:10] else "x", "ms": 4}
+            if row == "ours":
+                look |= {"marker": "D", "ms": 6}
             axis.plot(x, y, label=LABELS[row], **look)
             points["x"] += x
             points["y"] += y

@@ -1,7 +1,7 @@
 """Draws what the checkpoints of recipes/paper_table.py show, of the first order of requests.
 
     python recipes/paper_pictures.py similarity docs/paper-   what is hurt, by its likeness
-    python recipes/paper_pictures.py grid docs/paper-         pictures after 1, 3, 6, 9, 12 requests
+    python recipes/paper_pictures.py grid docs/paper-         pictures after 1, 6 and 12 requests
     python recipes/paper_pictures.py blocks docs/paper-       drift by block
 
 The folder of the recipe (--folder) must have kept them.
@@ -28,7 +28,8 @@ from ckptedit.files import Checkpoint
 
 FOLDER = Path("runs/paper-table")
 SHOWN = ("sequential", "l2", "gradproj-published", "gradproj", "ties", "ours")  # columns
-AFTER = (1, 3, 6, 9, 12)
+AFTER = (1, 3, 6, 9, 12)  # drift by block
+DRAWN = (1, 6, 12)
 
 app = typer.Typer()
 
@@ -80,13 +81,13 @@ def grid(stem: str, folder: Path = FOLDER) -> None:
         columns, rows = [], kept(folder, kind)
         for row in rows:
             drawn = []
-            for number in AFTER:
+            for number in DRAWN:
                 model = open_model(folder / f"{row}-{kind}-0" / f"{number:03}.safetensors")
                 noise = noises_for(model.latent_shape, [cell.key for cell in cells])
                 drawn.append(sample(model, [cell.prompt for cell in cells], noise=noise))
             columns.append(np.stack(drawn, 1))  # [cells, requests, h, w, 3]
         page = np.stack(columns, 2)  # [cells, requests, ways, h, w, 3]
-        labels = [f"{cell.prompt}, after {number}" for cell in cells for number in AFTER]
+        labels = [f"{cell.prompt}, after {number}" for cell in cells for number in DRAWN]
         heads = [LABELS[row] for row in rows]
         picture = joined(page.reshape(-1, *page.shape[2:]), rows=labels, columns=heads)
         save_png(picture, f"{stem}grid-{kind}.png", force=True)

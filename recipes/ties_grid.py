@@ -41,11 +41,10 @@ def measure(folder: Path = Path("runs/paper-table")) -> None:
         run = folder / f"ties-{kind}-0"
         if (kind, density, scale) in done or not (run / "deltas").exists():
             continue
-        merged = folder / "merged.safetensors"
-        ckptedit.merge(
-            folder / "base.safetensors", sorted((run / "deltas").glob("*.safetensors")), merged,
-            method="ties", density=density, scale=scale, force=True,
-        )  # fmt: skip
+        base, merged = folder / "base.safetensors", folder / "merged.safetensors"
+        deltas = sorted((run / "deltas").glob("[0-9]*.safetensors"))
+        how = {"method": "ties", "density": density, "scale": scale}
+        ckptedit.merge(base, deltas, merged, **how, force=True)
         asked = json.loads((run / "results.jsonl").read_text().splitlines()[-1])
         stay = [*paper.staying(kind), *paper.SETTINGS[kind]["companions"]]
         scores = ckptedit.evaluate(merged, erased=asked["erased"], retain=stay, steps=8)
@@ -59,8 +58,10 @@ def measure(folder: Path = Path("runs/paper-table")) -> None:
 @app.command()
 def draw(target: Path, auto: str = "ties") -> None:
     """A map of each figure for each kind; a line beneath says what `--scale auto` reached."""
-    figure, axes = plt.subplots(2, len(PANELS), figsize=(13, 6.6))
-    for own, kind in zip(axes, KINDS, strict=True):
+    kinds = [kind for kind in KINDS if any(cell["kind"] == kind for cell in measured())]
+    size = (13, 3.3 * len(kinds))
+    figure, axes = plt.subplots(len(kinds), len(PANELS), figsize=size, squeeze=False)
+    for own, kind in zip(axes, kinds, strict=True):
         for axis, (key, title) in zip(own, PANELS, strict=True):
             cells = {(c["density"], c["scale"]): c[key] for c in measured() if c["kind"] == kind}
             values = np.array([[cells.get((d, s), np.nan) for s in SCALES] for d in DENSITIES])

@@ -1,6 +1,7 @@
 """The study of continual unlearning: its settings, and how its lines are counted."""
 
 import importlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,40 @@ def test_tables_are_printed_of_the_lines_that_are_committed(paper, capsys):
     assert f"| *base* | | {base['ra_i']:.1%} |" in printed
     assert "| styles | 6 | 100.0% | 70.8% |" in printed  # as measured
     assert "sequential + GradProj, exact" in printed and "difference +" in printed
+
+
+@pytest.mark.parametrize(
+    "name, count", [("styles-23", 23), ("both-36", 36), ("sixty", 60), ("hundred", 100)]
+)
+def test_long_lists_ask_for_what_they_say_and_score_what_stays(name, count):
+    asked = read_requests(Path(table.__file__).parent / "long-lists" / f"{name}.toml")
+    names = [concept for entry in asked.entries for concept in entry.concepts]
+    assert len(names) == len(set(names)) == count
+    assert not set(names) & set(asked.evaluation["retain"])
+    assert set(asked.evaluation.get("erased", names)) <= set(names)
+
+
+def test_of_a_long_list_the_scored_lines_are_its_table(paper, tmp_path, monkeypatch, capsys):
+    import long_lists
+
+    monkeypatch.setattr(long_lists, "HERE", tmp_path)
+    rows = [(0, None, 0.98, 0.99, []), (1, None, None, None, [0.4]), (2, 1.0, 0.9, 0.891, [0.5])]
+    results = [
+        {
+            "request": number,
+            "asked": [],
+            "kind": None,
+            "seconds": 1.0,
+            "drift": {"relative": 0.25},
+            "verified": [{"residual": left} for left in residuals],
+            "scores": None if ra_i is None else {"ua": ua, "ra_i": ra_i, "ra_c": ra_c, "n": 9},
+        }
+        for number, ua, ra_i, ra_c, residuals in rows
+    ]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in results))
+    long_lists.keep(tmp_path / "results.jsonl", "hundred")
+    assert [line["residual"] for line in long_lists.lines("hundred")] == [None, 0.4, 0.5]
+    long_lists.table()
+    printed = capsys.readouterr().out
+    assert "| a hundred requests | 2 | 100.0% | 90.0% | 89.1% | 90.0% | 0.25 | 1.0 |" in printed
+    assert "| 1 |" not in printed

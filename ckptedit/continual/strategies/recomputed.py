@@ -2,7 +2,8 @@
 
 Nothing is built on what went before: no drift adds up, requests may come in any order and be
 withdrawn, and the ledger of the result has one entry. A closed form needs second moments of the
-targets' prompts only, so that request 100 costs what request 1 did, but for reading its prompts.
+targets' prompts only, so that solving costs for request 100 what it did for request 1; the prompts
+of all targets are read again each time.
 """
 
 from collections.abc import Mapping
