@@ -55,7 +55,9 @@ def test_a_closed_form_erases_and_says_which_tokenizer_it_read_with(
     report = json.loads(done.stdout)
     folder = str(tmp_path / "tokenizer")
     assert report["tokenizer"] == {"path": folder, "source": "beside the checkpoint"}
-    assert report["kv_change"]["target"] > 0.1 and not report["warnings"]
+    assert report["kv_change"]["target"] > 0.1
+    # so narrow an encoder has no room beside what is held: less is erased, and it is said
+    assert all("is left in the values" in warning for warning in report["warnings"])
     options = Checkpoint("edited.safetensors").ledger[-1]["options"]
     assert len(options["vocabulary_sha256"]) == 64 and "clip_skip" not in options
 
