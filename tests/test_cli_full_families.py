@@ -49,15 +49,14 @@ def erased(base: Path, *more: object) -> Result:
 def test_a_closed_form_erases_and_says_which_tokenizer_it_read_with(
     base: Path, model: Small, tmp_path: Path
 ) -> None:
-    done = erased(base, "--json")
+    # so narrow an encoder has little room beside what is held; targets may weigh more there
+    done = erased(base, "--json", "-p", "cap=100")
     assert done.exit_code == 0, done.output
     assert "note: tokenizer beside the checkpoint: " in done.stderr
     report = json.loads(done.stdout)
     folder = str(tmp_path / "tokenizer")
     assert report["tokenizer"] == {"path": folder, "source": "beside the checkpoint"}
-    assert report["kv_change"]["target"] > 0.1
-    # so narrow an encoder has no room beside what is held: less is erased, and it is said
-    assert all("is left in the values" in warning for warning in report["warnings"])
+    assert report["kv_change"]["target"] > 0.1 and not report["warnings"]
     options = Checkpoint("edited.safetensors").ledger[-1]["options"]
     assert len(options["vocabulary_sha256"]) == 64 and "clip_skip" not in options
 
