@@ -47,11 +47,13 @@ def nearest(
     *,
     count: int = 10,
     embed: Embed = concept_embeddings,
+    kind: str | None = None,
 ) -> list[Neighbor]:
     """The candidates that lie nearest to any of the targets, nearest first.
 
     count: at most this many, 0 or more
     embed: makes [n, d] of candidates; another one may know them already
+    kind:  of the candidates, as `without` takes it
 
     Other names of a target are left out: those that are spelled otherwise ("van-gogh"), those whose
     tokens contain its tokens in order, or are contained in them ("Vincent van Gogh", "gogh"), and
@@ -61,7 +63,7 @@ def nearest(
         raise BadParam(f"neighbors must be 0 or more, not {count}")
     for target in targets:
         encoder.require_concept(target)
-    others = without(encoder, candidates, targets)
+    others = without(encoder, candidates, targets, kind=kind)
     if not others or not count or not targets:
         return []
     cosines = cosine_matrix(encoder, others, targets, embed).amax(dim=1)  # [n]
@@ -70,14 +72,23 @@ def nearest(
     return sorted(found, key=lambda neighbor: (-neighbor.cosine, neighbor.concept))[:count]
 
 
-def without(encoder: TextEncoder, candidates: Iterable[str], names: Iterable[str]) -> list[str]:
-    """The candidates, each once, that are not `same_concept` as any of the names."""
+def without(
+    encoder: TextEncoder,
+    candidates: Iterable[str],
+    names: Iterable[str],
+    *,
+    kind: str | None = None,
+) -> list[str]:
+    """The candidates, each once, that are not `same_concept` as any of the names.
+
+    kind: of candidates that are concepts of a lexicon. An object within a longer name is one of its
+          own, and stays: "guitar" where "a guitar on the beach" is named, "bear" where "Teddy Bear"
+          is. A style within one is the same: "Van Gogh", "Vincent van Gogh".
+    """
     out = [(normal(name), encoder.tokens(name)) for name in names]
-    return [
-        word
-        for word in distinct(candidates)
-        if not any(_same((normal(word), encoder.tokens(word)), each) for each in out)
-    ]
+    same = _holds if kind == "object" else _same
+    found = [(word, (normal(word), encoder.tokens(word))) for word in distinct(candidates)]
+    return [word for word, form in found if not any(same(form, each) for each in out)]
 
 
 def cosine_matrix(

@@ -88,11 +88,11 @@ def resolve(
     if wish.again or wish.kept:
         wish = replace(wish, retain=sorted(distinct([*wish.retain, *wish.kept])))
     gone = [*(target.concept for target in before), *kinds]
-    known = {kind: without(encoder, lexicon[kind], gone) for kind in KINDS}
+    known = {kind: without(encoder, lexicon[kind], gone, kind=kind) for kind in KINDS}
     for double in likes.keys() & kinds:
         known = {kind: _unlike(double, words) for kind, words in known.items()}
     if wish.again or wish.kept:
-        wish = replace(wish, retain=without(encoder, wish.retain, gone))
+        wish = replace(wish, retain=_still_there(wish.retain, encoder, lexicon, gone))
     retain, companions = _what_stays(wish, kinds, known, encoder)
 
     def anchor(concept: str, kind: str) -> str:
@@ -119,6 +119,15 @@ def resolve(
         for concept, kind in kinds.items()
     )
     return Request(targets, earlier, retain, companions, wish.notes, tuple(wish.retain))
+
+
+def _still_there(
+    names: Sequence[str], encoder: TextEncoder, lexicon: Lexicon, gone: Sequence[str]
+) -> list[str]:
+    """Of names to retain, those that are not erased; a lexicon's objects as `without` has them."""
+    objects = set(map(normal, lexicon["object"]))
+    of = {name: "object" if normal(name) in objects else None for name in names}
+    return [name for name in names if without(encoder, [name], gone, kind=of[name])]
 
 
 def _unlike(name: str, words: Sequence[str]) -> list[str]:
@@ -151,7 +160,7 @@ def _what_stays(
     for kind in KINDS:
         if targets[kind]:
             near = [word for word in known[kind] if normal(word) not in taken]
-            found = nearest(encoder, targets[kind], near, count=wish.neighbors)
+            found = nearest(encoder, targets[kind], near, count=wish.neighbors, kind=kind)
             retain[kind] = (*asked[kind], *(neighbor.concept for neighbor in found))
         if targets[OTHER[kind]]:
             spread = known[kind][:: max(1, len(known[kind]) // COMPANIONS)]

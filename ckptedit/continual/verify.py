@@ -57,7 +57,7 @@ class Verifier:
         self.family, self.roles = model.family, "te" if roles == "te" else "kv"
         self.weights = KVWeights(base, model.family, self.roles)
         self.companions = {
-            kind: without(model.text, self.words.lexicon[kind], names) for kind in KINDS
+            kind: without(model.text, self.words.lexicon[kind], names, kind=kind) for kind in KINDS
         }
         self._read: dict[Target, Sides] = {}
         self._original: dict[str, Tensor] = {}  # role -> WᵀW

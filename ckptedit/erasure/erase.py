@@ -31,8 +31,8 @@ from ckptedit.files import Checkpoint, check_output, check_space, ledger, write_
 from ckptedit.launch import launched
 from ckptedit.progress import Track, silent
 from ckptedit.subspaces.basis import read_basis
+from ckptedit.text.encoder import TextEncoder
 from ckptedit.text.outside import read_elsewhere
-from ckptedit.text.table import PromptTable
 
 
 def erase(
@@ -73,7 +73,7 @@ def erase(
     prediction: str = "auto",
     tokenizer: str | Path | Vocabulary | None = None,
     clip_skip: int | None = None,
-    embeddings: Checkpoint | str | Path | PromptTable | None = None,
+    embeddings: Checkpoint | str | Path | TextEncoder | None = None,
     text_encoder: str | Path | None = None,
     vram: int | None = None,
     compiled: bool = False,
@@ -107,7 +107,8 @@ def erase(
     tokenizer:  a folder or file; default: what `find_vocabulary` finds
     clip_skip:  the layer of the text encoders to read, the last is 1; default: the family's
     embeddings, text_encoder: of families whose files hold no text encoder: prompts' embeddings in a
-                file, each named by its prompt; or the folder of the encoder, or of its pipeline
+                file, each named by its prompt; or the folder of the encoder, or of its pipeline.
+                `embeddings` may be an open encoder, which keeps what it read for the next erasure
     vram:       bytes of memory that a training is cut to, on a GPU or of the machine; None: what is
                 free, and a small model is not cut at all; compiled: as in `open_model`
     delta:      writes what changed instead, as a delta file of the unrounded changes

@@ -68,7 +68,9 @@ class _Choice:
         self.lexicon: Lexicon = lexicon_of(model.family)
         self.kinds = {normal(each.concept): each.kind for each in erased(story.ledger)}
         gone = [*story.erased, *story.withdrawn]
-        self.left = {kind: without(self.encoder, self.lexicon[kind], gone) for kind in KINDS}
+        self.left = {
+            kind: without(self.encoder, self.lexicon[kind], gone, kind=kind) for kind in KINDS
+        }
 
     def row(self, group: str, name: str) -> Row:
         """A style beside an object that stays; an object as a photo."""
@@ -87,7 +89,7 @@ class _Choice:
         for kind in KINDS:
             if own := [name for name in targets if self.kind(name) == kind]:
                 count = MOST[NEAR] // len({self.kind(name) for name in targets})
-                near = nearest(self.encoder, own, self._plain(kind), count=count)
+                near = nearest(self.encoder, own, self._plain(kind), count=count, kind=kind)
                 found += [neighbor.concept for neighbor in near]
         return found
 

@@ -101,8 +101,11 @@ class ClipEncoder(TextEncoder):
         return self
 
     def tokens(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-        return ids
+        def read() -> list[int]:
+            ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+            return ids
+
+        return list(self.once(("tokens", text), read))
 
     def require_concept(self, concept: str) -> list[int]:
         ids = self.tokens(concept)

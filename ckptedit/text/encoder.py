@@ -1,9 +1,10 @@
 """Prompts to what a denoiser reads of them: what the rest of the tool asks of whoever does that."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, Self, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from ckptedit.families.vocabulary import Vocabulary
 from ckptedit.text.condition import Condition
 
 BATCH = 64  # prompts per forward pass
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,18 @@ class TextEncoder(ABC):
     @abstractmethod
     def told(self, ids: Tensor) -> NDArray[Any] | str:
         """Of prompts [n, L], what tells them from any others that this encoder reads."""
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` returns, computed the first time that this encoder is asked for the key, and
+        kept as long as it lives; it must depend on the key and the encoder alone."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        kept: T = self._kept[key]
+        return kept
+
+    @cached_property
+    def _kept(self) -> dict[Hashable, Any]:
+        return {}
 
     @abstractmethod
     def reach(self, prompt: str) -> int:

@@ -18,6 +18,7 @@ from ckptedit.families import Family
 from ckptedit.families.family import Outside
 from ckptedit.files import Checkpoint, escape
 from ckptedit.text.embeddings import table_of
+from ckptedit.text.encoder import TextEncoder
 from ckptedit.text.pretrained import component, digest_of, loaded
 from ckptedit.text.table import PromptTable
 
@@ -174,20 +175,21 @@ def read_elsewhere(
     family: Family,
     names: Sequence[str],
     *,
-    embeddings: Checkpoint | str | Path | PromptTable | None = None,
+    embeddings: Checkpoint | str | Path | TextEncoder | None = None,
     folder: str | Path | None = None,
     device: str = "cpu",
-) -> PromptTable | None:
+) -> TextEncoder | None:
     """An encoder that is not the checkpoint's own; None if that is what is asked for.
 
     names:      what stands for all that can be said, for a text encoder in a folder
-    embeddings: of prompts, a file or open; folder: of a text encoder, or the pipeline it is part of
+    embeddings: of prompts, a file or open, or another encoder that is
+    folder:     of a text encoder, or the pipeline it is part of
     device:     that the encoder of a folder computes on: "auto", "cpu", "cuda", ...
     Raises BadParam if both are given, or the family needs one and has none.
     """
     if embeddings is not None and folder is not None:
         raise BadParam("give --embeddings or --text-encoder, not both")
-    if isinstance(embeddings, PromptTable):
+    if isinstance(embeddings, TextEncoder):
         return embeddings
     if embeddings is not None:
         opened = embeddings if isinstance(embeddings, Checkpoint) else Checkpoint(embeddings)

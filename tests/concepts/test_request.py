@@ -160,3 +160,13 @@ def test_a_plural_is_the_same_concept(trained: TextEncoder) -> None:
     for plural, one in (("Cats", "Cat"), ("Butterflies", "Butterfly")):
         request = asked(trained, plural, kind="object", exact_name=True, neighbors=24)
         assert request.targets[0].anchor != one and one not in request.retained
+
+
+def test_the_objects_that_a_phrase_names_stay_and_are_retained(trained: TextEncoder) -> None:
+    request = asked(trained, "a guitar on the beach", kind="object")
+    assert "Guitar" in request.retain["object"]
+    met = asked(
+        trained, "Umbrella", kept=("Guitar", "Cup"),
+        again=(Target("a guitar on the beach", "object", ""),), neighbors=0,
+    )  # fmt: skip
+    assert set(met.retain["object"]) == {"Guitar", "Cup"}

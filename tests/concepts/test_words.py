@@ -14,7 +14,13 @@ from ckptedit.concepts import (
     neighbors,
     prompts_for,
 )
-from ckptedit.concepts.neighbors import concept_embeddings, cosine_matrix, nearest, same_concept
+from ckptedit.concepts.neighbors import (
+    concept_embeddings,
+    cosine_matrix,
+    nearest,
+    same_concept,
+    without,
+)
 from ckptedit.errors import BadParam
 from ckptedit.families import FAMILIES, MINI, SD1
 from ckptedit.families.mini import CHECKPOINT
@@ -124,3 +130,15 @@ def test_what_is_as_near_as_a_synonym_is_no_neighbour(
     first, second, *_ = nearest(trained, ["hokusai"], words)
     monkeypatch.setattr(neighbors, "SYNONYM", (first.cosine + second.cosine) / 2)
     assert nearest(trained, ["hokusai"], words)[0] == second
+
+
+def test_an_object_within_a_longer_name_stays_and_a_style_within_one_is_the_same(
+    encoder: TextEncoder,
+) -> None:
+    def left(kind: str | None) -> list[str]:
+        gone = ["a cat on the castle", "vincent van gogh"]
+        known = ["cat", "van gogh", "dog", "the cat on the castle"]
+        return without(encoder, known, gone, kind=kind)
+
+    assert left("object") == ["cat", "van gogh", "dog"]
+    assert left("style") == left(None) == ["dog"]

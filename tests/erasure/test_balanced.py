@@ -9,11 +9,14 @@ import torch
 from ckptedit.concepts.lexicon import Lexicon
 from ckptedit.concepts.request import Request
 from ckptedit.concepts.targets import Target
+from ckptedit.erasure.closed_forms import balanced
 from ckptedit.erasure.closed_forms.balanced import Balanced
 from ckptedit.erasure.closed_forms.staying import Stays
-from ckptedit.erasure.closed_forms.weighing import CLOSE, NEAR, Goal, Held, weighed
+from ckptedit.erasure.closed_forms.weighing import CLOSE, NEAR, ROUNDS, Goal, Held, weighed
 from ckptedit.errors import BadParam
+from ckptedit.subspaces.paired import aligned
 from ckptedit.subspaces.words import Words
+from ckptedit.text import ClipEncoder
 
 DIM = 12
 LEXICON = Lexicon(("van gogh", "monet", "hokusai"), ("cat", "dog", "castle"))
@@ -150,3 +153,24 @@ def test_a_concept_that_is_retained_is_held_once_and_a_smaller_damage_moves_it_l
         return float(((change @ monet) * change).sum())  # E ‖W D e‖²
 
     assert moved(1e-4) < 0.5 * moved(1.0)
+
+
+def test_a_goal_out_of_reach_does_not_keep_the_search_from_ending(monkeypatch):
+    (stays, gain), pairs, taken = moments(), [rows(1), rows(2)], []
+    solve = torch.linalg.solve
+    monkeypatch.setattr(torch.linalg, "solve", lambda *a, **k: taken.append(1) or solve(*a, **k))
+    taus = torch.tensor([0.01, 0.6], dtype=torch.float64)
+    found = weighed([Goal.of(*each) for each in pairs], stays, gain, residual=taus, cap=1)
+    assert found.residuals[0] > 0.01 + NEAR and abs(found.residuals[1] - 0.6) < NEAR
+    assert len(taken) < ROUNDS / 2
+
+
+def test_one_encoder_reads_a_target_once_for_all_requests(encoder, monkeypatch):
+    read, more = [], Target("castle", "object", "dog")
+    monkeypatch.setattr(balanced, "aligned", lambda *a, **k: read.append(a[1]) or aligned(*a, **k))
+    fresh = ClipEncoder(encoder.tokenizer, *encoder.towers)
+    for targets in (REQUEST.targets[:1], REQUEST.targets, (*REQUEST.targets, more)):
+        found = solved(fresh, replace(REQUEST, targets=targets))
+    assert read == ["van gogh", "hokusai", "castle"]
+    alone = solved(encoder, replace(REQUEST, targets=targets))
+    assert all(np.array_equal(found.edits[n].values, alone.edits[n].values) for n in alone.edits)

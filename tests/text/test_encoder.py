@@ -150,3 +150,11 @@ def test_token_rows_are_the_concepts_or_all(encoder: TextEncoder) -> None:
     assert everything.shape == (32, 32)
     own = token_embeddings(encoder, prompts, ["cat", "van gogh"])
     torch.testing.assert_close(own, torch.stack([hidden[0, 2], hidden[1, 2], hidden[1, 3]]))
+
+
+def test_what_is_kept_is_computed_once_and_nobody_can_change_it(encoder: TextEncoder) -> None:
+    made: list[int] = []
+    assert [encoder.once("here", lambda: made.append(1) or len(made)) for _ in range(3)] == [1] * 3
+    tokens = encoder.tokens("van gogh")
+    tokens.append(0)
+    assert encoder.tokens("van gogh") == tokens[:-1]

@@ -2,11 +2,12 @@
 
 Nothing is built on what went before: no drift adds up, requests may come in any order and be
 withdrawn, and the ledger of the result has one entry. A closed form needs second moments of the
-targets' prompts only, so that solving costs for request 100 what it did for request 1; the prompts
-of all targets are read again each time.
+targets' prompts only. One encoder reads for all requests, and `balanced` keeps a moment of each
+target with it, so that a request costs the reading of its own targets, and of what stays.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,4 +29,6 @@ class Recomputed(Strategy):
         if not entries:
             copied(work.base, output)
             return Step(None)
+        if work.verifier:
+            work = replace(work, how={**work.how, "embeddings": work.verifier.words.encoder})
         return Step(erased_together(work, entries, work.base, output, tighter))

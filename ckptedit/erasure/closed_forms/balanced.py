@@ -152,7 +152,12 @@ class Balanced(Method):
             for pair in renamed(target, company, frames=FRAMES)
             if words.encoder.fits(pair.prompt) and words.encoder.fits(pair.anchor)
         ]
-        return Goal.of(*aligned(words.encoder, target.concept, pairs, positions=self.positions))
+        name, where = target.concept, self.positions
+
+        def read() -> Goal:
+            return Goal.of(*aligned(words.encoder, name, pairs, positions=where))
+
+        return words.encoder.once((Goal, name, where, tuple(pairs)), read)
 
     def _held(self, stays: Stays, mined: Sequence[str]) -> Held:
         moments, retained = stays.held(mined)

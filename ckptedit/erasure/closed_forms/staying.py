@@ -75,7 +75,11 @@ class Stays:
         named = normalize(concept_embeddings(encoder, gone).double().cpu(), dim=1)
         moved[(ends @ named.T).amax(1) > SYNONYM] = 0  # another name of what is erased
         ranked = [known[i] for i in moved.argsort(descending=True, stable=True)]
-        return without(encoder, ranked[: self.count + SPARE * len(gone)], gone)[: self.count]
+        first = ranked[: self.count + SPARE * len(gone)]
+        objects = set(map(normal, self.words.lexicon["object"]))
+        own = [word for word in first if normal(word) in objects]
+        left = {*without(encoder, first, gone), *without(encoder, own, gone, kind="object")}
+        return [word for word in distinct(first) if word in left][: self.count]
 
     @property
     def _gone(self) -> list[str]:
@@ -102,7 +106,7 @@ class Stays:
         concepts, the targets' anchors, and what stands for earlier targets by now."""
         encoder, lexicon = self.words.encoder, self.words.lexicon
         anchors = {target.anchor for target in self.request.targets}
-        left = without(encoder, lexicon, self._gone)
+        left = [n for kind in KINDS for n in without(encoder, lexicon[kind], self._gone, kind=kind)]
         out = [name for name in lexicon if name not in left and name not in anchors]
         barred = [encoder.tokens(name) for name in (*self._gone, *out)]
         crowd = lexicon_in_sentences(encoder, lexicon).moment(barred, track=self.words.track)

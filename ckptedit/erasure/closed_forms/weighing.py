@@ -127,8 +127,10 @@ def weighed(
         moved = held.moved(shown, whole.mean())  # [m]
         pushed = weights * (left.clamp(min=0) / residual).square().clamp(SLOWEST, FASTEST)
         pushed = pushed.clamp(max=cap)
-        near = bool(((left - residual).abs() < NEAR).all()) or torch.equal(pushed, weights)
-        if (near and held.kept(holding, moved)) or step == ROUNDS - 1:
+        given_up = (left > residual + NEAR) & (weights >= cap)
+        near = bool((((left - residual).abs() < NEAR) | given_up).all())
+        settled = near or torch.equal(pushed, weights)
+        if (settled and held.kept(holding, moved)) or step == ROUNDS - 1:
             break
         weights, holding = pushed, held.pushed(holding, moved)
     return Weighed(change, weights, left, holding)
