@@ -18,7 +18,9 @@ from ckptedit.cli import app
 from ckptedit.concepts.targets import erased
 from ckptedit.continual.journal import Journal
 from ckptedit.continual.requests import EVALUATION
+from ckptedit.erasure.closed_forms import balanced
 from ckptedit.families import FAMILIES
+from ckptedit.subspaces.paired import aligned
 
 NAMES = ("Van Gogh", "Cat")
 QUICK = ("--method", "uce", "--neighbors", "1", "--device", "cpu")
@@ -219,6 +221,20 @@ def test_the_order_of_requests_does_not_matter_if_recomputed(folder, met):
     one, other = Checkpoint("run/002.safetensors"), Checkpoint(met.folder / "002.safetensors")
     for name in one:
         np.testing.assert_allclose(one.values(name), other.values(name), rtol=2e-3, atol=1e-5)
+
+
+def test_a_recomputed_request_reads_its_own_targets_and_gives_the_bytes_of_all_at_once(
+    folder, monkeypatch
+):
+    read: list[str] = []
+    monkeypatch.setattr(balanced, "aligned", lambda *a, **k: read.append(a[1]) or aligned(*a, **k))
+    names, quick = ("Neon", "Munch", "Chalk"), ("--neighbors", "1", "--device", "cpu")
+    listed(*names)
+    assert run(how=quick).exit_code == 0
+    assert read == list(names)
+    (folder / "list.toml").write_text(f"[[request]]\nconcepts = {json.dumps(names)}\n")
+    assert run(into="at-once", how=quick).exit_code == 0
+    assert lines()[-1]["sha256"] == lines("at-once")[-1]["sha256"]
 
 
 def test_a_sequence_refuses_to_withdraw_and_names_who_can(folder):

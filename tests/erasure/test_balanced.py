@@ -174,3 +174,15 @@ def test_one_encoder_reads_a_target_once_for_all_requests(encoder, monkeypatch):
     assert read == ["van gogh", "hokusai", "castle"]
     alone = solved(encoder, replace(REQUEST, targets=targets))
     assert all(np.array_equal(found.edits[n].values, alone.edits[n].values) for n in alone.edits)
+
+
+def test_an_object_that_a_target_names_stays_and_its_other_words_are_not_held(encoder):
+    phrase = replace(REQUEST, targets=(Target("a cat by the tree", "object", "dog"),))
+    stays = Stays(Words(encoder, LEXICON), phrase, {"lexicon": 1.0, "vocabulary": 0.0}, 500)
+    eye = torch.eye(encoder.width, dtype=torch.float64)
+    mined = stays.most_moved({"v": (eye, eye)})
+    assert "cat" in mined and "tree" not in mined
+    gone = replace(phrase, targets=(Target("cat", "object", "dog"),))
+    assert "cat" not in replace(stays, request=gone).most_moved({"v": (eye, eye)})
+    unrelated = replace(phrase, targets=(Target("a tree by the photo", "object", "dog"),))
+    torch.testing.assert_close(stays.told(), replace(stays, request=unrelated).told())
