@@ -132,3 +132,32 @@ def test_a_training_with_embeddings_is_refused(tmp_path: Path) -> None:
     of = SimpleNamespace(file="mini.safetensors")
     done = run(of, "--steps", "1", "--embeddings", "x")
     refused(done, "--embeddings is for closed forms, and conabl is trained")
+
+
+def test_a_plan_s_jobs_read_what_the_plan_was_told_to(files) -> None:
+    of = files["chroma"]
+    Path("list.toml").write_text(
+        '[defaults]\nlexicon = "lexicon.txt"\nmethod = "uce"\n'
+        '[defaults.params]\nread = "sentences"\npositions = "all"\nerase = 10\n'
+        + "".join(f'[[request]]\nconcept = "{name}"\n' for name in NAMES)
+    )
+
+    def plan(*more: object) -> Result:
+        line = ["plan", of.file, "list.toml", "--json", "-q", "-o", "plan", *more]
+        return CliRunner().invoke(app, [str(word) for word in line])
+
+    refused(plan(), "chroma files hold no text encoder; give --text-encoder")
+    refused(plan("--text-encoder", "nowhere"), "nowhere")
+    refused(plan("--text-encoder", of.encoder, "--report"), "leave out --text-encoder")
+    assert not Path("plan").exists()
+    made = plan("--text-encoder", of.encoder, "--audit")
+    assert made.exit_code == 0, made.stderr
+    erase, merge, audit = json.loads(made.stdout)["stages"]
+    Path("plan", "deltas").mkdir()
+    assert all(f"--text-encoder={of.encoder}" in job["command"] for job in audit["jobs"])
+    for job in (*erase["jobs"], *merge["jobs"]):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir("plan")
+            done = CliRunner().invoke(app, job["command"][1:])
+        assert done.exit_code == 0, done.stderr
+    assert Path("plan", "merged.safetensors").exists()

@@ -6,7 +6,17 @@ import typer
 from typer import Option
 
 from ckptedit.cli.continual_options import Requests
-from ckptedit.cli.options import Base, Device, Force, Json, Quiet, Strings, one_of
+from ckptedit.cli.options import (
+    Base,
+    Device,
+    Embeddings,
+    EncoderFolder,
+    Force,
+    Json,
+    Quiet,
+    Strings,
+    one_of,
+)
 from ckptedit.cli.output import as_json, say, say_notes
 from ckptedit.continual.engines import ENGINES
 from ckptedit.errors import BadParam
@@ -55,6 +65,8 @@ def plan(
     threads: Annotated[
         int | None, Option(metavar="N", min=1, help="Of each erasure; default: by the machine.")
     ] = None,
+    text_encoder: EncoderFolder = None,
+    embeddings: Embeddings = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
@@ -77,7 +89,7 @@ def plan(
     made = run(
         base, requests, output, engine=engine, merge=merge, params=assignments(merge_param or ()),
         scale=scale, shards=shards, audits=audit, report=report, device=device,
-        threads=threads, force=force,
+        threads=threads, embeddings=embeddings, text_encoder=text_encoder, force=force,
     )  # fmt: skip
     say_notes(made.notes, quiet)
     say(*told(made), quiet=quiet)

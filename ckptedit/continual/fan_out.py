@@ -17,12 +17,14 @@ from ckptedit.continual.scoring import require_scorable, scored
 from ckptedit.continual.settling import concepts_of, settled
 from ckptedit.continual.spoken import erase_words
 from ckptedit.errors import BadParam
-from ckptedit.families import detect
+from ckptedit.families import Family, detect
 from ckptedit.families.runnable import require_runnable
 from ckptedit.files import Checkpoint, check_output, escape, require_weights
 from ckptedit.files.bounded import read_text
 from ckptedit.files.sinks import new_files
 from ckptedit.merging.recipe import Recipe
+from ckptedit.text.embeddings import table_of
+from ckptedit.text.outside import outside_parts, require_source
 
 PLAN = "plan.json"
 
@@ -51,6 +53,8 @@ def plan(
     report: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    embeddings: str | Path | None = None,
+    text_encoder: str | Path | None = None,
     force: bool = False,
 ) -> FanOut:
     """Writes what an engine needs to erase each request of its own, and merge what comes of it.
@@ -65,7 +69,8 @@ def plan(
     shards:   of the evaluation; 0: none; default: 1 if the list has a table [eval], else none
     audits:   whether `audit` asks of each concept if it is gone; report: whether `report` makes a
               page of what was merged
-    device, threads: of the jobs
+    device, threads, embeddings, text_encoder: of the jobs, as in `erase`; the latter two for closed
+              forms that are neither scored nor shown
     force:    writes over another plan; never over what its jobs have made
     Raises BadParam for a list or options that no job could carry out, OutputExists.
     """
@@ -79,13 +84,22 @@ def plan(
     family = require_runnable(opened) if is_trained(common) else detect(opened)
     lexicon = Path(common["lexicon"]) if "lexicon" in common else None
     entries, notes = settled(asked.entries, common, lexicon_of(family, lexicon), opened.ledger)
+    reading = _reading(opened, family, embeddings, text_encoder)
+    for option in (words.split("=")[0] for words in reading):
+        if is_trained(common):
+            raise BadParam(f"{option} is for closed forms, and this is trained; leave it out")
+        if count or report:
+            raise BadParam(
+                f"scoring and the page draw pictures, which takes the text encoder of the "
+                f"checkpoint; leave out {option}, or --report, and score nothing with --shards 0"
+            )
     how = [] if device == "auto" else [f"--device={device}"]
     joined = [f"--method={merge}", f"--scale={scale}", *erase_words({"params": params or {}}, "")]
     standing_at_last = concepts_of(standing(entries))
     evaluation = scored(asked.evaluation, opened, standing_at_last)
     work = Work(
-        str(Path(opened.label).absolute()), asked.label, entries, common, how, threads, joined,
-        evaluation, count, audits, report,
+        str(Path(opened.label).absolute()), asked.label, entries, common, how, reading, threads,
+        joined, evaluation, count, audits, report,
     )  # fmt: skip
     stages = tuple(work.stages())
     if count:
@@ -99,6 +113,20 @@ def plan(
         PLAN: json.dumps({"schema_version": 1, **as_dict(stages)}, indent=2) + "\n",
     }
     return _write(place, made, stages, tuple(notes), force)
+
+
+def _reading(
+    base: Checkpoint, family: Family, embeddings: str | Path | None, folder: str | Path | None
+) -> list[str]:
+    """Words that say what the jobs read prompts with; looked at, not loaded."""
+    require_source(base, family, embeddings, folder)
+    if embeddings is not None:
+        table_of(Checkpoint(embeddings), family.text_width)
+        return [f"--embeddings={Path(embeddings).absolute()}"]
+    if folder is not None:
+        outside_parts(family, Path(folder))
+        return [f"--text-encoder={Path(folder).absolute()}"]
+    return []
 
 
 def as_dict(stages: Sequence[Stage]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Work:
 
     base:   its path, from anywhere; entries: of a list, settled
     common: keywords of `erase` for all requests; how: options of whatever computes, as words
+    reading: options of what reads prompts without drawing, as words
     merge:  words that say how edits are merged; evaluation: keywords of `evaluate`
     shards: of the evaluation; 0: none; audits: whether each concept is audited
     report: whether a page is made of what was merged
@@ -53,6 +54,7 @@ class Work:
     entries: Sequence[Asked]
     common: Mapping[str, Any]
     how: Sequence[str]
+    reading: Sequence[str]
     threads: int | None
     merge: Sequence[str]
     evaluation: Mapping[str, Any]
@@ -99,7 +101,8 @@ class Work:
         names = {"concept": entry.concepts, "alias": entry.aliases}
         more = erase_words({**names, **own, **options}, entry.where)
         more += [f"--threads={self.threads}"] if self.threads else []
-        words = (PROGRAM, "erase", self.base, *more, *self.how, "--delta", "-o", output)
+        words = (PROGRAM, "erase", self.base, *more, *self.how, *self.reading, "--delta",
+                 "-o", output)  # fmt: skip
         return Job(f"erase {entry.number:03}", (), output, words, gpu=self.gpu)
 
     def _part(self, number: int) -> Job:
@@ -115,7 +118,7 @@ class Work:
             name = f"{entry.number:03}" + (f"-{place}" if len(entry.concepts) > 1 else "")
             more = [f"--alias={alias}" for alias in entry.aliases]
             words = (PROGRAM, "audit", MERGED, f"--original={self.base}", f"--concept={concept}",
-                     *more, *self.how, "--json")  # fmt: skip
+                     *more, *self.how, *self.reading, "--json")  # fmt: skip
             output = f"audits/{name}.json"
             found.append(Job(f"audit {name}", (MERGED,), output, words, said=True, gpu=self.gpu))
         return found

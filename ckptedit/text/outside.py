@@ -40,13 +40,7 @@ def load_outside(
     Raises BadParam for a folder that has no such encoder, BadCheckpoint for a checkpoint that lacks
     its adapter.
     """
-    its = family.outside
-    if its is None:
-        raise BadParam(
-            f"{family.name} files hold their text encoder: leave out --text-encoder; of one "
-            "without, --embeddings FILE has what it would read"
-        )
-    model, *tokenizers = [component(folder, name) for name in its.folders]
+    its, (model, *tokenizers) = outside_parts(family, folder)
     encoder = loaded(its.model, model).to(_device(device))
     read = [loaded("AutoTokenizer", place) for place in tokenizers]
     adapter = load_adapter(checkpoint, its).to(encoder.device) if its.adapter else None
@@ -69,6 +63,20 @@ def load_outside(
             ]
         ),
     )
+
+
+def outside_parts(family: Family, folder: Path) -> tuple[Outside, list[Path]]:
+    """What a family reads text with, and where in a folder: the model, then its tokenizers.
+
+    Raises BadParam for a folder that lacks one, or a family whose files hold their text encoder.
+    """
+    its = family.outside
+    if its is None:
+        raise BadParam(
+            f"{family.name} files hold their text encoder: leave out --text-encoder; of one "
+            "without, --embeddings FILE has what it would read"
+        )
+    return its, [component(folder, name) for name in its.folders]
 
 
 @torch.no_grad()
@@ -187,8 +195,7 @@ def read_elsewhere(
     device:     that the encoder of a folder computes on: "auto", "cpu", "cuda", ...
     Raises BadParam if both are given, or the family needs one and has none.
     """
-    if embeddings is not None and folder is not None:
-        raise BadParam("give --embeddings or --text-encoder, not both")
+    require_source(checkpoint, family, embeddings, folder)
     if isinstance(embeddings, TextEncoder):
         return embeddings
     if embeddings is not None:
@@ -196,10 +203,18 @@ def read_elsewhere(
         return table_of(opened, family.text_width)
     if folder is not None:
         return load_outside(checkpoint, family, Path(folder), names, device=device)
-    if family.outside:
+    return None
+
+
+def require_source(
+    checkpoint: Checkpoint, family: Family, embeddings: object, folder: object
+) -> None:
+    """Raises BadParam if both are given, or the family needs one and has none."""
+    if embeddings is not None and folder is not None:
+        raise BadParam("give --embeddings or --text-encoder, not both")
+    if family.outside and embeddings is None and folder is None:
         parts = ", ".join(f"{name}/" for name in family.outside.folders)
         raise BadParam(
             f"{checkpoint.label}: {family.name} files hold no text encoder; give --text-encoder "
             f"FOLDER (with {parts}) or --embeddings FILE"
         )
-    return None
