@@ -123,7 +123,7 @@ def weighed(
         change = torch.linalg.solve(system, wanted, left=False)  # D = X A⁻¹
         felt = metric @ change
         shown = change.T @ felt
-        left = 1 + (now @ shown.flatten() - 2 * to @ felt.flatten()) / whole
+        left = 1 + (now @ shown.flatten() - 2 * (to @ felt.flatten())) / whole
         moved = held.moved(shown, whole.mean())  # [m]
         pushed = weights * (left.clamp(min=0) / residual).square().clamp(SLOWEST, FASTEST)
         pushed = pushed.clamp(max=cap)
