@@ -78,16 +78,19 @@ class TextEncoder(ABC):
     def told(self, ids: Tensor) -> NDArray[Any] | str:
         """Of prompts [n, L], what tells them from any others that this encoder reads."""
 
-    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+    def once(self, key: Hashable, make: Callable[[], T], *, given: object = None) -> T:
         """What `make` returns, computed the first time that this encoder is asked for the key, and
-        kept as long as it lives; it must depend on the key and the encoder alone."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        kept: T = self._kept[key]
+        kept as long as it lives, or until it is asked for the key with something else given.
+
+        It must depend on the key, on what is given, and on the encoder alone.
+        """
+        if key not in self._kept or self._kept[key][0] != given:
+            self._kept[key] = (given, make())
+        kept: T = self._kept[key][1]
         return kept
 
     @cached_property
-    def _kept(self) -> dict[Hashable, Any]:
+    def _kept(self) -> dict[Hashable, tuple[object, Any]]:
         return {}
 
     @abstractmethod

@@ -87,9 +87,8 @@ def test_a_style_is_moved_in_the_values_alone_and_an_object_in_the_keys_too(enco
 
 
 def test_the_order_of_the_targets_changes_no_bit(encoder):
-    one, other = REQUEST, replace(REQUEST, targets=REQUEST.targets[::-1])
-    for name, change in solved(encoder, one).edits.items():
-        assert np.array_equal(change.values, solved(encoder, other).edits[name].values)
+    turned = replace(REQUEST, targets=REQUEST.targets[::-1])
+    same(solved(encoder, REQUEST), solved(encoder, turned))
 
 
 def test_a_share_that_cannot_be_reached_is_told(encoder):
@@ -172,8 +171,14 @@ def test_one_encoder_reads_a_target_once_for_all_requests(encoder, monkeypatch):
     for targets in (REQUEST.targets[:1], REQUEST.targets, (*REQUEST.targets, more)):
         found = solved(fresh, replace(REQUEST, targets=targets))
     assert read == ["van gogh", "hokusai", "castle"]
-    alone = solved(encoder, replace(REQUEST, targets=targets))
-    assert all(np.array_equal(found.edits[n].values, alone.edits[n].values) for n in alone.edits)
+    same(found, solved(encoder, replace(REQUEST, targets=targets)))
+    other = replace(REQUEST, companions={"style": (), "object": ("dog",)})
+    same(solved(fresh, other), solved(encoder, other))
+
+
+def same(one, other) -> None:
+    for name, change in one.edits.items():
+        assert np.array_equal(change.values, other.edits[name].values)
 
 
 def test_an_object_that_a_target_names_stays_and_its_other_words_are_not_held(encoder):

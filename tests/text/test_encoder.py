@@ -154,7 +154,11 @@ def test_token_rows_are_the_concepts_or_all(encoder: TextEncoder) -> None:
 
 def test_what_is_kept_is_computed_once_and_nobody_can_change_it(encoder: TextEncoder) -> None:
     made: list[int] = []
-    assert [encoder.once("here", lambda: made.append(1) or len(made)) for _ in range(3)] == [1] * 3
+
+    def asked(given: object) -> int:
+        return encoder.once("here", lambda: made.append(1) or len(made), given=given)
+
+    assert [asked(given) for given in (None, None, "a", "a", "b")] == [1, 1, 2, 2, 3]
     tokens = encoder.tokens("van gogh")
     tokens.append(0)
     assert encoder.tokens("van gogh") == tokens[:-1]

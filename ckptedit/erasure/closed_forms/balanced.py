@@ -157,7 +157,7 @@ class Balanced(Method):
         def read() -> Goal:
             return Goal.of(*aligned(words.encoder, name, pairs, positions=where))
 
-        return words.encoder.once((Goal, name, where, tuple(pairs)), read)
+        return words.encoder.once((Goal, name, where), read, given=pairs)
 
     def _held(self, stays: Stays, mined: Sequence[str]) -> Held:
         moments, retained = stays.held(mined)
