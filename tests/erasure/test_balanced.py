@@ -167,13 +167,18 @@ def test_a_goal_out_of_reach_does_not_keep_the_search_from_ending(monkeypatch):
 def test_one_encoder_reads_a_target_once_for_all_requests(encoder, monkeypatch):
     read, more = [], Target("castle", "object", "dog")
     monkeypatch.setattr(balanced, "aligned", lambda *a, **k: read.append(a[1]) or aligned(*a, **k))
-    fresh = ClipEncoder(encoder.tokenizer, *encoder.towers)
+    fresh = another(encoder)
     for targets in (REQUEST.targets[:1], REQUEST.targets, (*REQUEST.targets, more)):
         found = solved(fresh, replace(REQUEST, targets=targets))
     assert read == ["van gogh", "hokusai", "castle"]
-    same(found, solved(encoder, replace(REQUEST, targets=targets)))
+    same(found, solved(another(encoder), replace(REQUEST, targets=targets)))
     other = replace(REQUEST, companions={"style": (), "object": ("dog",)})
-    same(solved(fresh, other), solved(encoder, other))
+    same(solved(fresh, other), solved(another(encoder), other))
+
+
+def another(encoder) -> ClipEncoder:
+    """One that has read nothing yet."""
+    return ClipEncoder(encoder.tokenizer, *encoder.towers)
 
 
 def same(one, other) -> None:
