@@ -2,7 +2,7 @@
 # Beyond twelve requests, by the default: 23 of 24 styles, 24 styles and 12 objects in one list, and a
 # hundred requests over single names, pairs and phrases; of these the sixty single names alone.
 #   recipes/long-lists.sh [FOLDER]         (default: runs/long-lists)
-# An hour on one core; goes on where it was stopped. Figures: recipes/long-lists/*.jsonl.
+# A quarter of an hour on one core; goes on where it was stopped. Figures: recipes/long-lists/*.jsonl.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)/long-lists
 folder=${1:-runs/long-lists}
