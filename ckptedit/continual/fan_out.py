@@ -85,14 +85,7 @@ def plan(
     lexicon = Path(common["lexicon"]) if "lexicon" in common else None
     entries, notes = settled(asked.entries, common, lexicon_of(family, lexicon), opened.ledger)
     reading = _reading(opened, family, embeddings, text_encoder)
-    for option in (words.split("=")[0] for words in reading):
-        if is_trained(common):
-            raise BadParam(f"{option} is for closed forms, and this is trained; leave it out")
-        if count or report:
-            raise BadParam(
-                f"scoring and the page draw pictures, which takes the text encoder of the "
-                f"checkpoint; leave out {option}, or --report, and score nothing with --shards 0"
-            )
+    _require_readable(reading, trained=is_trained(common), drawn=bool(count or report))
     how = [] if device == "auto" else [f"--device={device}"]
     joined = [f"--method={merge}", f"--scale={scale}", *erase_words({"params": params or {}}, "")]
     standing_at_last = concepts_of(standing(entries))
@@ -127,6 +120,18 @@ def _reading(
         outside_parts(family, Path(folder))
         return [f"--text-encoder={Path(folder).absolute()}"]
     return []
+
+
+def _require_readable(reading: Sequence[str], *, trained: bool, drawn: bool) -> None:
+    """Raises BadParam for what prompts that are read elsewhere cannot be used for."""
+    for option in (words.split("=")[0] for words in reading):
+        if trained:
+            raise BadParam(f"{option} is for closed forms, and this is trained; leave it out")
+        if drawn:
+            raise BadParam(
+                f"scoring and the page draw pictures, which takes the text encoder of the "
+                f"checkpoint; leave out {option}, or --report, and score nothing with --shards 0"
+            )
 
 
 def as_dict(stages: Sequence[Stage]) -> dict[str, Any]:
